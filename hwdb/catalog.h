@@ -1,0 +1,72 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "hwdb/result.h"
+#include "hwdb/rows.h"
+
+namespace hwdb {
+
+/// The only door to the rows. Tables are decoded from the embedded rows on first use, each by
+/// itself, so a command pays for what it asks. Immutable after construction but for that; safe to
+/// share between threads.
+class Catalog {
+ public:
+  /// The rows embedded at build time.
+  static const Catalog& builtin();
+  /// The embedded rows with those of `dir` (same layout as hwdb/data) laid over them: equal ids
+  /// replace, new ids add. Errors: file.open, json.*, row.unknown_key, row.type, row.duplicate,
+  /// each naming file, row and key.
+  static Result<std::shared_ptr<const Catalog>> with_overrides(const std::string& dir);
+
+  Catalog(const Catalog&) = delete;
+  ~Catalog();
+
+  const std::vector<GpuRow>& gpus() const;
+  const std::vector<CpuRow>& cpus() const;
+  const std::vector<ModelRow>& models() const;
+  const std::vector<PresetRow>& presets() const;
+  const std::vector<FormatRow>& formats() const;
+  const std::vector<FormatRow>& kv_cache_types() const;
+  const std::vector<QuantQualityRow>& quant_quality() const;
+  const std::vector<ScoreRow>& scores() const;
+  const std::vector<TariffRow>& tariffs() const;
+  const std::vector<CarbonRow>& carbon() const;
+  const std::vector<FxRow>& fx() const;
+  const std::vector<ApiPriceRow>& api_prices() const;
+  const std::vector<SubscriptionRow>& subscriptions() const;
+  const std::vector<LinkRow>& links() const;
+  const std::vector<SystemRow>& systems() const;
+  const std::vector<PowerPointRow>& power_points() const;
+  const std::vector<PsuRow>& psus() const;
+  const std::vector<DefaultRow>& defaults() const;
+  const std::vector<SpeedFactorRow>& speed_factors() const;
+  /// The value of a default; the id must be a row (our own mistake otherwise).
+  double default_value(std::string_view id) const;
+
+  /// By id, name or alias as vendors, people and benchmark tables write them; case, spaces, dashes,
+  /// "(R)" and vendor words do not matter. Errors: name.unknown (the nearest names in the hint) and
+  /// name.ambiguous (the candidates in the hint). A memory size in the name ("A770 16GB", "RTX 4060
+  /// Ti 16GB") chooses between sizes.
+  Result<const GpuRow*> find_gpu(std::string_view name) const;
+  Result<const CpuRow*> find_cpu(std::string_view name) const;
+  Result<const ModelRow*> find_model(std::string_view name) const;
+  Result<const TariffRow*> find_tariff(std::string_view name) const;
+  Result<const LinkRow*> find_link(std::string_view name) const;
+  Result<const SystemRow*> find_system(std::string_view name) const;
+  Result<const PresetRow*> find_preset(std::string_view name) const;
+  /// All rows with that "vendor:device" id; several when one id covers a family.
+  std::vector<const GpuRow*> find_gpus_by_pci_id(std::string_view id) const;
+
+ private:
+  struct Tables;
+  explicit Catalog(std::unique_ptr<Tables> tables);
+  std::unique_ptr<Tables> tables_;
+};
+
+}  // namespace hwdb

@@ -1,0 +1,73 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "hwdb/model.h"
+#include "hwdb/units.h"
+#include "hwdb/weight_plan.h"
+
+/// Bytes and FLOPs of a model's operations: the one set of formulas that the planner predicts with
+/// and the engine counts by.
+namespace hwdb {
+
+/// What one layer holds and what a token costs in it. A multiply-add is two FLOPs.
+struct LayerCosts {
+  LayerKind kind = LayerKind::full_attention;
+  std::uint64_t attention_bytes = 0;  // weights of token mixing
+  std::uint64_t dense_ffn_bytes = 0;  // dense FFN, shared experts, router, norms
+  std::uint64_t expert_bytes = 0;     // all routed experts
+  double dense_flops_per_token = 0;   // matrix products with attention and dense FFN weights
+  double expert_flops_per_token = 0;  // with the n_experts_used experts that a token takes
+  double attention_flops_per_token_and_cell =
+      0;                        // 2 * n_heads * (head_dim_k + head_dim_v); MLA: on the latent
+  std::uint32_t window = 0;     // cells seen at most; 0: all
+  std::uint32_t n_matmuls = 0;  // matrix products, for dispatch overhead
+};
+
+/// A model with its weights typed: all that the estimators need, per layer, made once per model and
+/// quantization.
+struct ModelCosts {
+  ModelShape shape;
+  std::string quant;  // preset or file type in words
+  std::vector<LayerCosts> layers;
+  std::uint64_t embedding_bytes = 0;  // token_embd (and per-layer and position tables): host
+  std::uint64_t output_bytes =
+      0;  // vocabulary matrix and output norm as offloaded; a tied table counted again
+  bool output_is_tied = false;
+  std::uint64_t mtp_bytes = 0;
+  double output_flops_per_token = 0;
+  std::uint64_t file_bytes = 0;    // header included; estimated when there is no file
+  std::uint64_t tensor_bytes = 0;  // without padding and header
+  double params_total = 0, params_active = 0;
+  double bits_per_weight = 0;  // tensor bytes over elements
+  struct TypeShare {
+    TensorType type;
+    std::uint64_t bytes;
+  };
+  std::vector<TypeShare> types;  // largest first
+  bool sizes_only = false;  // unknown architecture: bytes are exact, cache and speed are not known
+};
+
+/// Sums a tensor list (of a file, or made by tensor_list and apply_preset) by layer and role.
+/// Error: model.overflow.
+Result<ModelCosts> model_costs(const ModelShape& shape, std::string quant,
+                               const std::vector<PlannedTensor>& tensors, Bytes file_bytes);
+
+/// The catalogue way: tensor_list, apply_preset, model_costs.
+Result<ModelCosts> model_costs_of_preset(const ModelShape& shape, const QuantOptions& options);
+/// The file way. A file of an unknown architecture gives `sizes_only`.
+Result<ModelCosts> model_costs_of_file(const ModelFile& file);
+/// Formats outside GGUF (FP8, AWQ, MLX...): matrices at `bits_per_weight`, embeddings, norms and
+/// output in 16 bit.
+Result<ModelCosts> model_costs_of_format(const ModelShape& shape, std::string format,
+                                         double bits_per_weight);
+
+/// The expected share of a layer's routed experts that `tokens` tokens touch together: 1 - (1 -
+/// k/E)^tokens.
+double expected_expert_share(std::uint32_t n_experts, std::uint32_t n_experts_used, double tokens);
+
+}  // namespace hwdb

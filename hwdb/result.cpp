@@ -1,0 +1,35 @@
+// SPDX-License-Identifier: MIT
+#include "hwdb/result.h"
+
+#include <algorithm>
+#include <array>
+
+namespace hwdb {
+namespace {
+
+struct FamilyStatus {
+  std::string_view family;  // the part of a code before its first dot
+  int status;
+};
+
+// 1 other failure, 2 usage, 3 input file rejected, 4 device or probe missing, 5 endpoint failed, 6
+// state store failed, 7 the plan's target is not met.
+constexpr std::array kStatuses = {
+    FamilyStatus{"usage", 2},    FamilyStatus{"name", 2},   FamilyStatus{"rig", 2},
+    FamilyStatus{"units", 2},    FamilyStatus{"quant", 2},  FamilyStatus{"cache", 2},
+    FamilyStatus{"scenario", 2}, FamilyStatus{"file", 3},   FamilyStatus{"gguf", 3},
+    FamilyStatus{"model", 3},    FamilyStatus{"vocab", 3},  FamilyStatus{"st", 3},
+    FamilyStatus{"json", 3},     FamilyStatus{"index", 3},  FamilyStatus{"row", 3},
+    FamilyStatus{"machine", 3},  FamilyStatus{"device", 4}, FamilyStatus{"probe", 4},
+    FamilyStatus{"endpoint", 5}, FamilyStatus{"state", 6},  FamilyStatus{"check", 7},
+};
+
+}  // namespace
+
+int exit_status(std::string_view code) {
+  const std::string_view family = code.substr(0, code.find('.'));
+  const auto* it = std::ranges::find(kStatuses, family, &FamilyStatus::family);
+  return it != kStatuses.end() ? it->status : 1;
+}
+
+}  // namespace hwdb

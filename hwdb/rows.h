@@ -1,0 +1,247 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "hwdb/model.h"
+
+/// The rows of the catalogue, one struct a table, in base units. Their JSON keys are the member
+/// names. Every row has an id, its sources and a date; `verified` is true only when the main
+/// figures were read in the source, and `unverified` names the members of a verified row that
+/// nobody read anywhere.
+namespace hwdb {
+
+struct RowOrigin {
+  std::vector<std::string> source;
+  std::string as_of;
+  bool verified = false;
+  std::vector<std::string> unverified;
+};
+
+struct GpuRow {
+  std::string id, name;
+  std::vector<std::string> aliases;
+  std::string vendor, arch, chip;
+  std::optional<std::uint32_t> release_year;
+  std::string kind;  // discrete, accelerator, integrated, unified
+  std::string form;  // "laptop" or ""
+  std::vector<std::uint64_t>
+      memory_bytes;  // several when one name was sold in several sizes; empty: shares system memory
+  std::optional<std::uint64_t> memory_bytes_reported;  // what the driver shows
+  std::string memory_type;
+  std::optional<std::uint32_t> memory_bus_bits;
+  std::optional<double> mem_bw_bytes_per_s;
+  bool mem_bw_platform_dependent = false;
+  std::optional<double> peak_fp32_flops_per_s, peak_fp16_flops_per_s, peak_fp16_matrix_flops_per_s,
+      peak_fp16_matrix_fp32acc_flops_per_s, peak_int8_ops_per_s, peak_fp8_flops_per_s,
+      peak_fp4_flops_per_s, peak_int4_ops_per_s;
+  std::string matrix_engine;
+  std::optional<std::uint32_t> compute_units, boost_mhz;
+  std::string cuda_cc, gfx_target;
+  std::optional<double> tdp_watts, idle_watts, system_idle_watts;
+  std::vector<double> tgp_range_watts;
+  std::optional<std::uint32_t> pcie_gen, pcie_lanes;
+  std::string nvlink;  // id of a LinkRow or ""
+  std::uint32_t devices_visible = 1;
+  std::vector<std::string> pci_ids;  // "10de:2684"
+  std::optional<double> price_usd, used_price_usd;
+  std::string price_note, used_price_date;
+  std::string note;
+  RowOrigin origin;
+};
+
+struct CpuRow {
+  std::string id, name;
+  std::vector<std::string> aliases;
+  std::string vendor, family;
+  std::optional<std::uint32_t> release_year, cores, threads, p_cores, e_cores, lpe_cores;
+  std::optional<std::uint32_t> memory_channels, memory_bus_bits;
+  std::string memory_type;  // "DDR5"
+  std::optional<std::uint32_t> memory_rate_mt_per_s;
+  std::optional<double> mem_bw_bytes_per_s;           // one socket, fastest official memory
+  std::optional<double> measured_mem_bw_bytes_per_s;  // where somebody measured it
+  std::optional<std::uint64_t> max_memory_bytes;
+  std::vector<std::string> isa;
+  std::optional<double> tdp_watts, turbo_watts, idle_system_watts;
+  std::string igpu_id;
+  std::optional<double> npu_ops_per_s;
+  std::string note;
+  RowOrigin origin;
+};
+
+struct ModelRow {
+  std::string id;
+  std::vector<std::string> aliases;
+  std::string family, release, license;
+  std::optional<std::uint64_t> params_total, params_active, params_published;
+  std::string params_check;
+  std::optional<std::uint64_t>
+      kv_elements_per_token;  // a check value: what layers_of() must add up to without windows
+  ModelShape shape;
+  std::vector<std::string>
+      quality_ids;           // model ids under which published scores are filed, best first
+  std::string native_quant;  // the publisher's own format, as "MXFP4" or "FP8"; "" is BF16
+  std::string notes;
+  RowOrigin origin;
+};
+
+/// A llama.cpp file-type preset.
+struct PresetRow {
+  std::string id;  // "Q4_K_M"
+  std::optional<std::uint32_t> ftype_id;
+  std::string default_type;  // tensor type
+  std::string imatrix;       // "", "recommended", "required"
+  std::string words;         // what the name means, one or two sentences
+  RowOrigin origin;
+};
+
+/// A weight format outside GGUF, or a kind of KV cache.
+struct FormatRow {
+  std::string id;
+  std::optional<double> bits_per_weight;
+  std::string runtime, words;
+  RowOrigin origin;
+};
+
+/// One published quality measurement of a quantized model.
+struct QuantQualityRow {
+  std::string model, quant;
+  std::optional<double> bpw, ppl, ppl_delta, kld_mean, top1_agree_fraction;
+  std::string dataset, notes, source, url;
+};
+
+/// One published score of a model. `source` is the comparison key: equal benchmark and source means
+/// equal protocol.
+struct ScoreRow {
+  std::string model_id, benchmark;
+  double score = 0;
+  std::string unit, reasoning_mode, reported_by, date, source;
+};
+
+struct TariffBand {
+  std::optional<double> upto_kwh;  // absent: the open top band
+  double price_per_kwh = 0;
+  double basic_fee = 0;  // per month, for a customer who ends in this band
+};
+struct TariffPeriod {
+  std::string name, days, from,
+      to;  // days: all, weekdays, "weekend,holiday"; HH:MM, may run past midnight
+  double price_per_kwh = 0;
+};
+struct TariffSeason {
+  std::string name;
+  std::vector<std::uint32_t> months;
+  std::vector<TariffBand> bands;
+  std::vector<TariffPeriod> periods;
+};
+struct TariffRow {
+  std::string id;
+  std::vector<std::string> aliases;
+  std::string country, region, name, currency, kind;  // kind: flat, tiered, tou
+  std::optional<double> price_per_kwh;
+  bool tax_included = true;
+  std::optional<double> vat_rate, fund_rate, rebate_fraction;
+  std::optional<double> fixed_per_day, fixed_per_month, minimum_per_month;
+  std::optional<double> adders_per_kwh;  // sum of levies
+  std::optional<double> baseline_credit_per_kwh;
+  std::optional<double> surcharge_above_kwh, surcharge_per_kwh;
+  std::string band_period;  // month, day, year
+  std::vector<TariffBand> bands;
+  std::vector<TariffPeriod> periods;
+  std::vector<TariffSeason> seasons;
+  std::string effective_from, effective_until, note;
+  RowOrigin origin;
+};
+
+struct CarbonRow {
+  std::string id, name;  // id: ISO 3166 alpha-3, or the name of a region
+  double g_co2_per_kwh = 0;
+  std::uint32_t year = 0;
+  RowOrigin origin;
+};
+
+struct FxRow {
+  std::string id;  // currency
+  double per_usd = 1;
+  RowOrigin origin;
+};
+
+struct ApiPriceRow {
+  std::string id, provider, model, name, currency;
+  double input_per_mtok = 0, output_per_mtok = 0;
+  std::optional<double> cached_input_per_mtok, long_context_above_tokens,
+      long_context_input_per_mtok, long_context_output_per_mtok;
+  std::optional<bool> open_weights;
+  std::optional<std::uint64_t> context_tokens;
+  RowOrigin origin;
+};
+
+struct SubscriptionRow {
+  std::string id, name;
+  double usd_per_month = 0;
+  RowOrigin origin;
+};
+
+struct LinkRow {
+  std::string id, name, kind;
+  double one_way_bytes_per_s = 0;
+  double practical_fraction = 1;
+  std::optional<std::uint32_t> gen, lanes;
+  std::optional<double> latency_s;
+  RowOrigin origin;
+};
+
+/// A whole computer that people name: "Mac Studio M3 Ultra", "DGX Spark", "Raspberry Pi 5",
+/// "Framework Desktop".
+struct SystemRow {
+  std::string id, name;
+  std::vector<std::string> aliases;
+  std::string cpu_id, gpu_id;               // "" when there is none of that kind
+  std::vector<std::uint64_t> memory_bytes;  // sold sizes, first is the common one
+  std::string form;                         // desktop, laptop, mini, board, phone, server
+  std::optional<double> idle_watts, max_watts, price_usd;
+  std::string note;
+  RowOrigin origin;
+};
+
+/// Measured power at points, and the defaults chosen from them.
+struct PowerPointRow {
+  std::string id, gpu_id, phase, model;
+  double draw_watts = 0;
+  std::optional<double> cap_watts, fraction_of_tdp, tokens_per_s;
+  RowOrigin origin;
+};
+
+/// Efficiency of a power supply class at its load points.
+struct PsuRow {
+  std::string id;  // "80 Plus Gold"
+  std::vector<double> load_fraction, efficiency;
+  std::uint32_t voltage = 115;
+  RowOrigin origin;
+};
+
+/// A judgement that stands in where nothing is known, with its reason: "idle_w.desktop_board_cpu_ram", "host.memory_bytes".
+struct DefaultRow {
+  std::string id;
+  double value = 0;
+  std::string unit, words;
+  RowOrigin origin;
+};
+
+/// What share of a ceiling a class of device reaches: decode of its memory bandwidth (MBU), prefill of its arithmetic peak
+/// (MFU), with the quantiles of the measured rows they were taken from. The first row that matches, most specific first, counts.
+struct SpeedFactorRow {
+  std::string id;
+  std::string backend, vendor, arch, form;  // "" matches all; form: discrete, integrated, unified, laptop, cpu
+  double decode_mbu_low = 0, decode_mbu_likely = 0, decode_mbu_high = 0;
+  double prefill_mfu_low = 0, prefill_mfu_likely = 0, prefill_mfu_high = 0;
+  double overhead_s_per_layer = 0;          // dispatch and synchronisation, decode
+  std::uint32_t decode_rows = 0, prefill_rows = 0, devices = 0;
+  RowOrigin origin;
+};
+
+}  // namespace hwdb

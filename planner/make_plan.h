@@ -1,0 +1,34 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "hwdb/machine.h"
+#include "hwdb/op_counts.h"
+#include "hwdb/result.h"
+#include "hwdb/rows.h"
+#include "planner/plan.h"
+
+namespace planner {
+
+/// What a plan is made from, all of it at hand: no files, no clock, no environment.
+struct PlanInputs {
+  const hwdb::ModelCosts* model = nullptr;
+  const hwdb::Machine* machine = nullptr;
+  RunSettings settings;
+  Workload workload;
+  const hwdb::TariffRow* tariff = nullptr;  // null: no money
+};
+
+/// The stages in order: placement, memory, speed, energy, cost. Arithmetic only. The library call
+/// of the speed figure. Errors: model.overflow, cache.type. Names, scenario and notes are left to
+/// the caller.
+hwdb::Result<Plan> make_plan(const PlanInputs& inputs);
+
+/// The largest context (per sequence, a multiple of 256, up to `limit`) that keeps `fits` at least
+/// as good as `at_least`; 0 when none does.
+std::uint64_t largest_context(const PlanInputs& inputs, Fits at_least, std::uint64_t limit);
+
+}  // namespace planner

@@ -1,0 +1,108 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "hwdb/machine.h"
+#include "hwdb/provenance.h"
+#include "hwdb/units.h"
+#include "planner/scenario.h"
+
+/// Every record from Placement to Plan, in the order in which they are made. Plain data: no stage
+/// asks a later one.
+namespace planner {
+
+/// A number with its band: 90 % of measurements should lie between low and high.
+struct Estimate {
+  double low = 0, likely = 0, high = 0;
+  hwdb::Basis basis = hwdb::Basis::modelled;
+};
+
+/// Where the model goes. GPUs in the machine's order; what is not on a GPU is on the host.
+struct Placement {
+  std::uint32_t n_gpu_layers = 0;  // as -ngl: blocks from the end, plus one for the output
+  std::uint32_t n_cpu_moe = 0;     // layers whose experts stay in RAM, from the first
+  std::vector<std::uint32_t> layers_on_gpu;  // blocks per GPU, in order
+  std::vector<double> tensor_split;          // shares of the offloaded layers
+  bool output_on_gpu = false;
+  bool chosen = true;  // false: given by the user
+};
+
+/// Memory of one device, in the terms that llama.cpp prints.
+struct DeviceMemory {
+  std::string device;  // name; "CPU" for the host
+  bool is_gpu = false;
+  hwdb::Bytes weights, kv_cache, state, compute, output;
+  hwdb::Bytes overhead;  // driver context, apart so that buffers can be held against a log
+  hwdb::Bytes budget;    // what this device can give
+  hwdb::Bytes total() const { return weights + kv_cache + state + compute + output + overhead; }
+};
+
+enum class Fits { gpu, gpu_tight, offload, cpu, no };
+std::string_view to_string(Fits fits);
+
+struct MemoryPlan {
+  std::vector<DeviceMemory> devices;  // GPUs first, host last
+  Fits fits = Fits::no;
+  hwdb::Bytes shortfall;  // what is missing when fits is no
+  hwdb::Bytes margin;     // kept free per device before "fits" is said
+  hwdb::Bytes total() const;
+};
+
+enum class Bound { memory, compute, link, overhead };
+std::string_view to_string(Bound bound);
+
+/// One addend of a time, for --why: seconds and the figures it is made of.
+struct TimeTerm {
+  enum class Kind { weights, cache, attention, matmul, link, dispatch, host_weights, host_matmul };
+  Kind kind = Kind::weights;
+  std::int32_t device = -1;  // index into the machine's GPUs; -1: host
+  double amount = 0;         // bytes or FLOPs or dispatches
+  double rate = 0;           // per second, after the factor
+  double factor = 1;         // achieved share of the peak (MBU or MFU)
+  double seconds = 0;
+};
+
+struct SpeedEstimate {
+  Estimate prefill_tok_per_s, decode_tok_per_s;  // of the whole batch together
+  Bound prefill_bound = Bound::compute, decode_bound = Bound::memory;
+  Estimate ttft_s;
+  std::vector<TimeTerm> prefill_terms,
+      decode_terms;  // likely case; one prefill of n_prompt tokens, one decode step
+};
+
+/// Watts at the wall of the whole machine, and what tokens cost in energy.
+struct EnergyEstimate {
+  Estimate idle_w, loaded_idle_w, prefill_w, decode_w;
+  Estimate prefill_wh_per_mtok, decode_wh_per_mtok;
+};
+
+/// Money by the workload's duty and one tariff.
+struct CostEstimate {
+  std::string tariff_id, currency;
+  double price_per_kwh = 0;  // marginal, tax and levies included
+  std::string price_as_of, price_source;
+  Estimate kwh_per_month, cost_per_month;
+  double prefill_hours = 0, decode_hours = 0, loaded_idle_hours = 0;  // of a month
+};
+
+/// The answer. `ok` is false only with `error` set; "does not fit" is an answer.
+struct Plan {
+  std::string model_name, quant, machine_name;
+  Scenario scenario;
+  hwdb::Bytes file_size;
+  Placement placement;
+  MemoryPlan memory;
+  SpeedEstimate speed;
+  EnergyEstimate energy;
+  CostEstimate cost;
+  std::uint64_t max_ctx = 0;  // largest context with this placement's kind of fit; 0: none
+  bool speed_known = true;  // false: unknown architecture, or a device whose bandwidth nobody knows
+  std::vector<std::string> notes;  // what was assumed or left out, in sentences
+};
+
+}  // namespace planner

@@ -1,0 +1,69 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "hwdb/json.h"
+#include "hwdb/kv_cache.h"
+#include "hwdb/machine.h"
+#include "hwdb/result.h"
+
+namespace planner {
+
+enum class SplitMode { none, layer, row, tensor };
+
+/// How the model is asked to run, in llama.cpp's words. The defaults are those of one user
+/// chatting.
+struct RunSettings {
+  hwdb::Runtime runtime = hwdb::Runtime::llama_cpp;
+  std::optional<hwdb::GpuInfo::Backend> backend;  // absent: each GPU's usual one
+  bool cpu_only = false;                          // --backend cpu
+  std::uint64_t n_ctx = 4096;
+  std::uint32_t n_batch = 2048, n_ubatch = 512, n_seq = 1;
+  bool flash_attn = true;
+  std::string cache_type_k = "f16", cache_type_v = "f16";
+  std::optional<std::uint32_t> n_gpu_layers, n_cpu_moe, n_threads;  // absent: choose the best
+  std::string override_tensor;                                      // -ot, "" none
+  SplitMode split_mode = SplitMode::layer;
+  std::vector<double> tensor_split;  // empty: by free memory
+};
+
+/// What is done with it. Decides speed at depth, time to first token, duty and money.
+struct Workload {
+  std::string use = "chat";  // chat, code, rag, agent, batch
+  double n_prompt = 512, n_gen = 128;
+  double cached_fraction = 0;  // of the prompt, already in the cache
+  double depth = 0;            // tokens in the cache before the prompt
+  std::uint32_t batch = 1;     // sequences decoded together
+  double hours_per_day = 2;    // the machine is on and the model loaded
+  double requests_per_day = 40;
+  std::uint32_t users = 1;
+  double min_decode_tok_per_s =
+      10;  // below this the use is no pleasure (reading speed, agents' patience)
+  std::uint64_t wanted_ctx = 8192;
+};
+
+/// The workload of a named use, with the figures that `--use` stands for. Error: usage.value with
+/// the known uses.
+hwdb::Result<Workload> workload_for(std::string_view use);
+
+/// One line of `batch`, or the arguments of `plan`: who runs what, where and how.
+struct Scenario {
+  std::optional<hwdb::Json> id;
+  std::string model;
+  std::string quant = "Q4_K_M";  // preset or format; "" : the file's own
+  std::string on = "this";
+  RunSettings settings;
+  Workload workload;
+  bool calibrated = true;
+};
+
+/// Reads the JSON of a scenario. Errors: scenario.unknown_key (nearest key in the hint),
+/// scenario.type, scenario.range.
+hwdb::Result<Scenario> scenario_from_json(const hwdb::Json& json);
+
+}  // namespace planner

@@ -1,0 +1,41 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "hwdb/machine.h"
+
+namespace probes {
+
+struct DetectOptions {
+  std::string sysroot;  // prefix of /sys, /proc and /etc; "" is the running system. With a prefix
+                        // Vulkan is not asked
+  bool ask_vulkan = true;
+  bool force_vulkan = false;     // also when no GPU device node exists (doctor does)
+  double deadline_seconds = 15;  // for each child that opens a vendor library
+};
+
+/// One detector's account, for doctor.
+struct DetectStep {
+  std::string name;    // "hwloc", "vulkan", "cgroup"...
+  std::string status;  // ok, unsupported, not_permitted, skipped, error
+  std::string reason;
+  double seconds = 0;
+};
+
+struct Detected {
+  hwdb::Machine machine;
+  std::vector<DetectStep> steps;
+};
+
+/// Looks at the machine without measuring. Never fails: what cannot be read is absent, with a step
+/// that says why.
+Detected detect_machine(const DetectOptions& options);
+
+/// Runs the part that opens the Vulkan loader and writes one JSON message to stdout; what the child
+/// process of detect_machine executes (`tokwatt --probe-child vulkan`). Returns the process exit
+/// status.
+int run_probe_child(const std::string& which);
+
+}  // namespace probes
