@@ -224,7 +224,8 @@ struct PsuRow {
   RowOrigin origin;
 };
 
-/// A judgement that stands in where nothing is known, with its reason: "idle_w.desktop_board_cpu_ram", "host.memory_bytes".
+/// A judgement that stands in where nothing is known, with its reason:
+/// "idle_w.desktop_board_cpu_ram", "host.memory_bytes".
 struct DefaultRow {
   std::string id;
   double value = 0;
@@ -232,14 +233,16 @@ struct DefaultRow {
   RowOrigin origin;
 };
 
-/// What share of a ceiling a class of device reaches: decode of its memory bandwidth (MBU), prefill of its arithmetic peak
-/// (MFU), with the quantiles of the measured rows they were taken from. The first row that matches, most specific first, counts.
+/// What share of a ceiling a class of device reaches: decode of its memory bandwidth (MBU), prefill
+/// of its arithmetic peak (MFU), with the quantiles of the measured rows they were taken from. The
+/// first row that matches, most specific first, counts.
 struct SpeedFactorRow {
   std::string id;
-  std::string backend, vendor, arch, form;  // "" matches all; form: discrete, integrated, unified, laptop, cpu
+  std::string backend, vendor, arch,
+      form;  // "" matches all; form: discrete, integrated, unified, laptop, cpu
   double decode_mbu_low = 0, decode_mbu_likely = 0, decode_mbu_high = 0;
   double prefill_mfu_low = 0, prefill_mfu_likely = 0, prefill_mfu_high = 0;
-  double overhead_s_per_layer = 0;          // dispatch and synchronisation, decode
+  double overhead_s_per_layer = 0;  // dispatch and synchronisation, decode
   std::uint32_t decode_rows = 0, prefill_rows = 0, devices = 0;
   RowOrigin origin;
 };
