@@ -208,6 +208,7 @@ struct ModelFile {
   std::string name, size_label,
       quantization;          // general.name; file type or quantization method in words, "" unknown
   std::string general_type;  // "model", "adapter", "mmproj"; "" when not said
+  std::optional<std::uint32_t> file_type;  // general.file_type of GGUF, the preset's number
   ModelShape shape;
   VocabularyInfo vocabulary;
   std::vector<TensorInfo>
