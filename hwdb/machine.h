@@ -61,6 +61,7 @@ struct GpuInfo {
   std::string link_name;              // "PCIe 4.0 x16"
   std::optional<Sourced<double>> price_usd;
   std::string pci_address, uuid, driver;  // detected only
+  std::string pci_id;                     // "10de:2684", detected only
   std::string form;                       // "laptop" or ""
 };
 
