@@ -55,7 +55,8 @@ struct SsmShape {
   std::uint32_t n_k_heads = 0, n_v_heads = 0, head_k = 0, head_v = 0;  // gated_deltanet
   bool gated_norm = true;  // mamba2: an own norm before the output
   bool bcdt_norm = false;  // mamba1 as in Jamba: norms on B, C and dt
-  std::uint32_t a_low_rank = 0, decay_low_rank = 0, gate_low_rank = 0, v_low_rank = 0;  // rwkv7
+  // rwkv7: ranks of the low-rank pairs for decay, in-context rate, value mix and gate.
+  std::uint32_t decay_rank = 0, rate_rank = 0, value_rank = 0, gate_rank = 0;
 };
 
 /// The sparse-attention index of DeepSeek-V3.2-like models: one more, smaller key cache.
@@ -207,6 +208,7 @@ struct ModelFile {
   std::string name, size_label,
       quantization;          // general.name; file type or quantization method in words, "" unknown
   std::string general_type;  // "model", "adapter", "mmproj"; "" when not said
+  std::optional<std::uint32_t> file_type;  // general.file_type of GGUF, the preset's number
   ModelShape shape;
   VocabularyInfo vocabulary;
   std::vector<TensorInfo>

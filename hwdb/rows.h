@@ -133,7 +133,8 @@ struct FormatRow {
 /// One published quality measurement of a quantized model.
 struct QuantQualityRow {
   std::string model, quant;
-  std::optional<double> bpw, ppl, ppl_delta, kld_mean, top1_agree_fraction;
+  std::optional<double> bpw, ppl, ppl_delta, kld_mean, kld_99, top1_agree_fraction;
+  std::optional<std::uint64_t> size_bytes;
   std::string dataset, notes, source, url;
 };
 
@@ -287,6 +288,7 @@ struct PsuRow {
 struct DefaultRow {
   std::string id;
   double value = 0;
+  std::string text;  // for a default that is a name: a CPU id, a power supply class
   std::string unit, words;
   RowOrigin origin;
 };
