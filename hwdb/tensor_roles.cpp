@@ -106,7 +106,10 @@ PlannedTensor classify_tensor(const TensorInfo& info) {
     if (rest.starts_with("proj.")) tensor.role = TensorRole::dense_ffn;
     return tensor;
   }
-  if (is_other_tower(name)) return tensor;
+  if (is_other_tower(name)) {
+    tensor.role = TensorRole::side_tower;
+    return tensor;
+  }
   if (read_layer(name, "layers.", &layer, &rest) || read_layer(name, ".h.", &layer, &rest)) {
     tensor.layer = layer;
     tensor.role = role_by(kBlockRules, rest, TensorRole::attention);
