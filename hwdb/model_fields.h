@@ -51,10 +51,10 @@ void fields(V& v, SsmShape& r) {
   v("head_v", r.head_v);
   v("gated_norm", r.gated_norm);
   v("bcdt_norm", r.bcdt_norm);
-  v("a_low_rank", r.a_low_rank);
-  v("decay_low_rank", r.decay_low_rank);
-  v("gate_low_rank", r.gate_low_rank);
-  v("v_low_rank", r.v_low_rank);
+  v("rate_rank", r.rate_rank);
+  v("decay_rank", r.decay_rank);
+  v("gate_rank", r.gate_rank);
+  v("value_rank", r.value_rank);
 }
 
 template <class V>
