@@ -86,8 +86,8 @@ void take(Scene* scene, const VulkanDevice& d) {
 
 struct Attempt {
   VulkanAnswer answer = hwdb::Error{};
-  std::string failure;  // "" when there is an answer
-  bool missing = false;
+  std::string failure;   // "" when there is an answer
+  bool missing = false;  // there is no loader or no driver to ask
 };
 
 /// One child; `manifest` restricts it to one driver, "" is all of them.
@@ -109,7 +109,8 @@ Attempt ask(const DetectOptions& options, const std::string& manifests, double d
   Attempt attempt;
   attempt.answer = read_vulkan_message(child.message);
   if (attempt.answer) return attempt;  // whole, even if a driver then fell over its own end
-  attempt.missing = attempt.answer.error().code == "probe.vulkan_missing";
+  const std::string& code = attempt.answer.error().code;
+  attempt.missing = code == "probe.vulkan_missing" || code == "probe.vulkan_driver";
   attempt.failure = child.ok() ? attempt.answer.error().what : "its process " + child.describe();
   return attempt;
 }
