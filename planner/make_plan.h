@@ -9,6 +9,7 @@
 #include "hwdb/op_counts.h"
 #include "hwdb/result.h"
 #include "hwdb/rows.h"
+#include "planner/assumptions.h"
 #include "planner/plan.h"
 
 namespace planner {
@@ -19,7 +20,8 @@ struct PlanInputs {
   const hwdb::Machine* machine = nullptr;
   RunSettings settings;
   Workload workload;
-  const hwdb::TariffRow* tariff = nullptr;  // null: no money
+  const hwdb::TariffRow* tariff = nullptr;   // null: no money
+  const Assumptions* assumptions = nullptr;  // null: the initial values of Assumptions
 };
 
 /// The stages in order: placement, memory, speed, energy, cost. Arithmetic only. The library call
