@@ -32,6 +32,9 @@ struct MlaShape {
   std::uint32_t qk_nope_dim = 0;  // per head, without position
   std::uint32_t qk_rope_dim = 0;  // per head, rotary
   std::uint32_t v_head_dim = 0;
+  /// False: a file of before April 2025 with attn_kv_b in one piece; llama.cpp then caches full
+  /// keys and values.
+  bool split_kv_b = true;
 };
 
 /// What a recurrent, linear-attention or short-convolution layer keeps for a sequence.
@@ -92,6 +95,7 @@ struct ModelShape {
 
   std::uint32_t n_experts = 0, n_experts_used = 0, n_ff_expert = 0;
   std::uint32_t n_shared_experts = 0, n_ff_shared = 0;  // n_ff_shared: width of one shared expert
+  std::uint32_t n_embd_expert = 0;  // width that routed experts work in; 0: n_embd
   std::uint32_t first_dense_layers = 0, moe_layer_step = 1, moe_layer_offset = 0;
   bool dense_ffn_beside_experts = false;  // Gemma 4: a MoE layer also has a dense FFN
 
@@ -130,21 +134,24 @@ struct ModelShape {
   std::uint32_t per_layer_dim = 0, altup_inputs = 0, laurel_rank = 0;
 };
 
-/// What mixes tokens in a layer, and so what its cache holds.
+/// What mixes tokens in a layer, and so what its cache holds. `none` is a layer of a feed-forward
+/// network alone.
 enum class LayerKind { full_attention, sliding_attention, chunked_attention, mla, recurrent, none };
 
 /// One layer, spelled out from the compact shape.
 struct LayerShape {
   LayerKind kind = LayerKind::full_attention;
   std::uint32_t n_heads = 0, n_kv_heads = 0, head_dim_k = 0, head_dim_v = 0;
-  bool v_is_k = false;
+  bool v_is_k = false;          // values reuse the key projection (the cache holds both)
   bool owns_cache = true;       // false: reuses an earlier layer's cache
+  bool has_state = false;       // recurrent, or a recurrent mixer beside attention (Falcon-H1)
   std::uint32_t window = 0;     // tokens visible; 0: all
   std::uint32_t n_ff = 0;       // dense FFN width; 0: none
   std::uint32_t n_experts = 0;  // routed experts in this layer; 0: dense
 };
 
-/// The layers in order; n_layers of them (MTP layers not included).
+/// The layers in order; n_layers of them (MTP layers not included). When every layer is in
+/// `attention_layers` and there is an `ssm`, the two mixers run side by side.
 std::vector<LayerShape> layers_of(const ModelShape& shape);
 
 /// One entry of a tensor directory. ne[0] is the row length; unused dimensions are 1.
