@@ -54,8 +54,8 @@ std::string ollama_name(const Plan& plan) {
 bool ollama_can(const Plan& plan) {
   const RunSettings& settings = plan.scenario.settings;
   return plan.placement.n_cpu_moe == 0 && settings.override_tensor.empty() &&
-         settings.cache_type_k == settings.cache_type_v &&
-         settings.split_mode != SplitMode::row && settings.split_mode != SplitMode::tensor;
+         settings.cache_type_k == settings.cache_type_v && settings.split_mode != SplitMode::row &&
+         settings.split_mode != SplitMode::tensor;
 }
 
 }  // namespace

@@ -124,10 +124,10 @@ double rounded(double value) {
 void append_result_json(hwdb::JsonWriter* writer, const Plan& plan) {
   JsonWriter& w = *writer;
   const bool fits = plan.memory.fits != Fits::no;
-  const std::string_view no_speed =
-      !fits               ? "the model does not fit"
-      : !plan.speed_known ? "the architecture or the memory bandwidth is not known"
-                          : "";
+  const std::string_view no_speed = !fits ? "the model does not fit"
+                                    : !plan.speed_known
+                                        ? "the architecture or the memory bandwidth is not known"
+                                        : "";
   w.begin_object();
   append_id(&w, plan.scenario.id);
   w.member("schema", "1.0");

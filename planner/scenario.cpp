@@ -19,50 +19,12 @@ using hwdb::Json;
 using hwdb::Ok;
 using hwdb::Status;
 
-// Judgements, one row a use: how long prompts and answers are, how much of a prompt is still in the
-// cache, and from which speed on the use is a pleasure. Each can be overridden one by one.
-const std::array<Workload, 5> kUses = {{
-    {.use = "chat"},
-    {.use = "code",
-     .n_prompt = 4096,
-     .n_gen = 512,
-     .cached_fraction = 0.5,
-     .hours_per_day = 6,
-     .requests_per_day = 120,
-     .min_decode_tok_per_s = 20,
-     .wanted_ctx = 32768},
-    {.use = "rag",
-     .n_prompt = 6144,
-     .n_gen = 384,
-     .cached_fraction = 0.1,
-     .hours_per_day = 4,
-     .requests_per_day = 60,
-     .min_decode_tok_per_s = 10,
-     .wanted_ctx = 16384},
-    {.use = "agent",
-     .n_prompt = 16384,
-     .n_gen = 512,
-     .cached_fraction = 0.8,
-     .hours_per_day = 6,
-     .requests_per_day = 300,
-     .min_decode_tok_per_s = 20,
-     .wanted_ctx = 65536},
-    {.use = "batch",
-     .n_prompt = 1024,
-     .n_gen = 256,
-     .batch = 8,
-     .hours_per_day = 24,
-     .requests_per_day = 5000,
-     .min_decode_tok_per_s = 1,
-     .wanted_ctx = 16384},
-}};
-
 // The largest counts that anybody means; beyond them arithmetic would still hold, but not sense.
 constexpr std::uint64_t kMaxSequences = 4096, kMaxBatch = 1u << 20, kMaxThreads = 4096;
 constexpr std::size_t kMaxDevices = 256, kMaxText = 4096;
 
-constexpr std::array<std::string_view, 9> kCacheTypes = {
-    "f16", "bf16", "f32", "q8_0", "q5_1", "q5_0", "q4_1", "q4_0", "iq4_nl"};
+constexpr std::array<std::string_view, 9> kCacheTypes = {"f16",  "bf16", "f32",  "q8_0",  "q5_1",
+                                                         "q5_0", "q4_1", "q4_0", "iq4_nl"};
 
 template <class T>
 struct Word {
@@ -91,10 +53,8 @@ constexpr std::array kSplitModes = {
 };
 
 Error wrong_type(const Json& value, std::string_view expected) {
-  return Error{"scenario.type",
-               fmt::format("{}, expected {}", value.type_name(), expected),
-               {},
-               {}};
+  return Error{
+      "scenario.type", fmt::format("{}, expected {}", value.type_name(), expected), {}, {}};
 }
 
 /// A list of words as "a, b or c".
@@ -110,20 +70,19 @@ std::string alternatives(const Words& words, TextOf text_of) {
 
 template <class Integer>
 Status read_count(const Json& json, std::uint64_t least, std::uint64_t most, Integer* out) {
-  const auto whole = [&] {
-    return fmt::format("a whole number from {} to {}", least, most);
-  };
+  const auto whole = [&] { return fmt::format("a whole number from {} to {}", least, most); };
   if (!json.is_integer()) {
     // 4096.0 is a number, but not what a program writes that means a count.
-    return json.is_number()
-               ? Error{"scenario.type",
-                       fmt::format("{}, expected {}", hwdb::write_json(json), whole()), {}, {}}
-               : wrong_type(json, whole());
+    return json.is_number() ? Error{"scenario.type",
+                                    fmt::format("{}, expected {}", hwdb::write_json(json), whole()),
+                                    {},
+                                    {}}
+                            : wrong_type(json, whole());
   }
   const auto value = json.as_uint64();
   if (!value || *value < least || *value > most) {
-    return Error{"scenario.range",
-                 fmt::format("{}, expected {}", hwdb::write_json(json), whole()), {}, {}};
+    return Error{
+        "scenario.range", fmt::format("{}, expected {}", hwdb::write_json(json), whole()), {}, {}};
   }
   *out = static_cast<Integer>(*value);
   return Ok{};
@@ -134,7 +93,9 @@ Status read_text(const Json& json, std::string* out) {
   if (text == nullptr) return wrong_type(json, "text");
   if (text->empty() || text->size() > kMaxText) {
     return Error{"scenario.range",
-                 fmt::format("text of {} bytes, expected 1 to {}", text->size(), kMaxText), {}, {}};
+                 fmt::format("text of {} bytes, expected 1 to {}", text->size(), kMaxText),
+                 {},
+                 {}};
   }
   *out = *text;
   return Ok{};
@@ -187,7 +148,9 @@ Status read_tensor_split(const Json& json, std::vector<double>* out) {
     if (!share) return wrong_type(item, "a list of shares, one a GPU");
     if (*share < 0 || *share > 1e9) {
       return Error{"scenario.range",
-                   fmt::format("a share of {}, expected 0 to 1e9", hwdb::write_json(item)), {}, {}};
+                   fmt::format("a share of {}, expected 0 to 1e9", hwdb::write_json(item)),
+                   {},
+                   {}};
     }
     sum += *share;
     out->push_back(*share);
@@ -329,7 +292,10 @@ constexpr std::array kKeys = {
           const std::string* text = j.as_string();
           if (text == nullptr) return wrong_type(j, "text");
           auto workload = workload_for(*text);
-          if (!workload) return Error{"scenario.range", workload.error().what, {}, {}};
+          if (!workload) {
+            return Error{"scenario.range", fmt::format("\"{}\", no known use", *text), {},
+                         workload.error().hint};
+          }
           s->workload = std::move(*workload);
           return Ok{};
         }},
@@ -340,21 +306,13 @@ Error unknown_key(std::string_view name) {
   std::vector<std::string> names;
   for (const Key& key : kKeys) names.emplace_back(key.name);
   const auto nearest = hwdb::nearest_names(name, names, 1);
-  return Error{"scenario.unknown_key", fmt::format("unknown key \"{}\"", name), {},
+  return Error{"scenario.unknown_key",
+               fmt::format("unknown key \"{}\"", name),
+               {},
                nearest.empty() ? "" : fmt::format("did you mean \"{}\"?", nearest.front())};
 }
 
 }  // namespace
-
-hwdb::Result<Workload> workload_for(std::string_view use) {
-  const auto it = std::ranges::find(kUses, use, &Workload::use);
-  if (it != kUses.end()) return *it;
-  return Error{"usage.value",
-               fmt::format("unknown use \"{}\", expected {}", use,
-                           alternatives(kUses, [](const Workload& w) { return w.use; })),
-               {},
-               {}};
-}
 
 hwdb::Result<Scenario> scenario_from_json(const hwdb::Json& json) {
   const Json::Object* object = json.as_object();

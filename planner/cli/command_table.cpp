@@ -58,8 +58,10 @@ constexpr std::array kCommands = {
     CommandInfo{"bill", "[MODEL]", "what running it adds to the power bill", kBillExamples,
                 kPlanning | kQuant | kBill, 0, 1},
     CommandInfo{"inspect", "FILE", "what is in a model file", kInspectExamples, kAlways, 1, 1},
-    CommandInfo{"list", "TABLE [FILTER]", "what is known: gpus, cpus, models, quants, tariffs, "
-                "apis, links, systems, machines", kListExamples, kAlways, 1, 2},
+    CommandInfo{"list", "TABLE [FILTER]",
+                "what is known: gpus, cpus, models, quants, tariffs, "
+                "apis, links, systems, machines",
+                kListExamples, kAlways, 1, 2},
     CommandInfo{"batch", "[FILE]", "one JSON scenario a line in, one JSON result a line out",
                 kBatchExamples, kAlways, 0, 1},
     CommandInfo{"doctor", "", "what was detected here and how; for bug reports", kDoctorExamples,
@@ -68,7 +70,9 @@ constexpr std::array kCommands = {
 
 }  // namespace
 
-std::span<const CommandInfo> commands() { return kCommands; }
+std::span<const CommandInfo> commands() {
+  return kCommands;
+}
 
 const CommandInfo* find_command(std::string_view name) {
   const auto it = std::ranges::find(kCommands, name, &CommandInfo::name);

@@ -251,8 +251,9 @@ constexpr std::array kFlags = {
     Flag{"--use", "", "NAME", "chat, code, rag, agent or batch", kWorkload,
          [](Text v, Options* o) -> Status {
            auto workload = planner::workload_for(v);
-           if (!workload) return workload.error();
+           if (!workload) return wrong(v, "chat, code, rag, agent or batch");
            o->workload = std::move(*workload);
+           o->use_given = true;
            return Ok{};
          }},
     Flag{"--prompt", "", "N", "tokens of a prompt", kWorkload,
@@ -327,7 +328,9 @@ constexpr std::array kFlags = {
 
 }  // namespace
 
-std::span<const Flag> flags() { return kFlags; }
+std::span<const Flag> flags() {
+  return kFlags;
+}
 
 const Flag* find_flag(Text spelling) {
   for (const Flag& flag : kFlags) {

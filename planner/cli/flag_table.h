@@ -12,11 +12,11 @@ namespace cli {
 /// One flag: its spellings, what it does, and which commands take it. Help, parsing and the man
 /// page read this table.
 struct Flag {
-  std::string_view name;      // "--ctx-size"
-  std::string_view shorts;    // other spellings, separated by blanks: "-c"
-  std::string_view value;     // "N"; "" for a switch
+  std::string_view name;    // "--ctx-size"
+  std::string_view shorts;  // other spellings, separated by blanks: "-c"
+  std::string_view value;   // "N"; "" for a switch
   std::string_view help;
-  unsigned group = 0;         // FlagGroup of the commands that take it
+  unsigned group = 0;  // FlagGroup of the commands that take it
   hwdb::Status (*set)(std::string_view value, Options* options);
   std::string_view bare = {};  // the value of a flag given without one; "" needs a value
 };

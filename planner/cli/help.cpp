@@ -28,7 +28,7 @@ std::string flag_line(const Flag& flag) {
   std::string names(flag.name);
   if (!flag.shorts.empty()) {
     // The first short spelling is the one people type.
-    names = std::string(flag.shorts.substr(0, flag.shorts.find(' '))) + ", " + names;
+    names = fmt::format("{}, {}", flag.shorts.substr(0, flag.shorts.find(' ')), flag.name);
   }
   if (!flag.value.empty()) names += " " + std::string(flag.value);
   return fmt::format("  {:<29} {}\n", names, flag.help);

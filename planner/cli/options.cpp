@@ -60,12 +60,11 @@ hwdb::Result<std::vector<std::string>> spell_out(const std::vector<std::string>&
     } else {
       const bool more = i + 1 < words.size();
       Options ignored;
-      const bool bare = !flag->bare.empty() &&
-                        (!more || !flag->set(words[i + 1], &ignored).has_value());
+      const bool bare =
+          !flag->bare.empty() && (!more || !flag->set(words[i + 1], &ignored).has_value());
       if (!bare && (!more || (words[i + 1].starts_with('-') && find_flag(words[i + 1])))) {
-        return usage("usage.missing_value", fmt::format("{} needs a value: {}", spelling,
-                                                        flag->value),
-                     command.name);
+        return usage("usage.missing_value",
+                     fmt::format("{} needs a value: {}", spelling, flag->value), command.name);
       }
       out.push_back(fmt::format("{}={}", flag->name, bare ? std::string(flag->bare) : words[++i]));
     }
@@ -90,7 +89,8 @@ Error unknown_flag(const std::string& word, const CommandInfo& command, std::str
 Error unknown_command(const std::string& word) {
   if (word.find(".gguf") != std::string::npos || word.find('/') != std::string::npos) {
     return usage("usage.unknown_command",
-                 fmt::format("\"{}\" is no command, did you mean tokwatt plan {}?", word, word), "");
+                 fmt::format("\"{}\" is no command, did you mean tokwatt plan {}?", word, word),
+                 "");
   }
   std::vector<std::string> known;
   for (const CommandInfo& command : commands()) known.emplace_back(command.name);
@@ -159,6 +159,10 @@ hwdb::Result<Options> parse_arguments(const std::vector<std::string>& arguments)
       options.arguments.push_back(word);
     }
   }
+  if (command.name == "fit" || command.name == "bill") {
+    options.workload = *planner::workload_for("chat");
+    options.use_given = true;
+  }
   for (const Flag& flag : flags()) {
     const auto it = given.find(&flag);
     if (it == given.end()) continue;
@@ -169,12 +173,12 @@ hwdb::Result<Options> parse_arguments(const std::vector<std::string>& arguments)
   }
   if (options.help || options.version) return options;
   if (options.command.empty() && !options.arguments.empty()) {
-    return usage("usage.arguments",
-                 find_command(options.arguments.front()) != nullptr
-                     ? fmt::format("the command comes first: tokwatt {} ...",
-                                   options.arguments.front())
-                     : fmt::format("\"{}\" without a command", options.arguments.front()),
-                 "");
+    return usage(
+        "usage.arguments",
+        find_command(options.arguments.front()) != nullptr
+            ? fmt::format("the command comes first: tokwatt {} ...", options.arguments.front())
+            : fmt::format("\"{}\" without a command", options.arguments.front()),
+        "");
   }
   if (options.arguments.size() < command.min_arguments) {
     return usage("usage.arguments", fmt::format("{} needs {}", command.name, command.arguments),

@@ -31,11 +31,12 @@ struct Options {
 
   std::string on = "this";
   std::string save_machine;
-  std::string tariff;              // "" the default
+  std::string tariff;  // "" the default
   std::optional<double> price_per_kwh;
 
-  planner::RunSettings settings;   // n_ctx only when `n_ctx` is set
-  planner::Workload workload;      // of --use, with what was given one by one
+  planner::RunSettings settings;  // n_ctx only when `n_ctx` is set
+  planner::Workload workload;     // of --use, with what was given one by one
+  bool use_given = false;         // else the scenario's defaults; fit and bill mean a chat
   std::optional<std::uint64_t> n_ctx;
   std::optional<std::string> quant;
   bool calibrated = true;

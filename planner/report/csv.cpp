@@ -74,7 +74,8 @@ std::string render_csv(const Report& report) {
     }
     for (const Command& command : section.commands) {
       if (command.key.empty()) continue;
-      out += escape_csv(prefix + command.key, false) + "," + escape_csv(command.text, false) + "\r\n";
+      out +=
+          escape_csv(prefix + command.key, false) + "," + escape_csv(command.text, false) + "\r\n";
     }
   }
   return out;

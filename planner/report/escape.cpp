@@ -18,13 +18,13 @@ struct Range {
 // Direction marks, zero-width characters, line separators and tags: they change or hide what is
 // beside them.
 constexpr std::array kInvisible = {
-    Range{0x00AD, 0x00AD}, Range{0x061C, 0x061C}, Range{0x180E, 0x180E},   Range{0x200B, 0x200F},
-    Range{0x2028, 0x202E}, Range{0x2060, 0x206F}, Range{0xFEFF, 0xFEFF},   Range{0xFFF9, 0xFFFB},
-    Range{0xE0000, 0xE0FFF},
+    Range{0x00AD, 0x00AD}, Range{0x061C, 0x061C}, Range{0x180E, 0x180E},
+    Range{0x200B, 0x200F}, Range{0x2028, 0x202E}, Range{0x2060, 0x206F},
+    Range{0xFEFF, 0xFEFF}, Range{0xFFF9, 0xFFFB}, Range{0xE0000, 0xE0FFF},
 };
 constexpr std::array kCombining = {
-    Range{0x0300, 0x036F}, Range{0x1AB0, 0x1AFF}, Range{0x1DC0, 0x1DFF}, Range{0x20D0, 0x20FF},
-    Range{0xFE00, 0xFE0F}, Range{0xFE20, 0xFE2F},
+    Range{0x0300, 0x036F}, Range{0x1AB0, 0x1AFF}, Range{0x1DC0, 0x1DFF},
+    Range{0x20D0, 0x20FF}, Range{0xFE00, 0xFE0F}, Range{0xFE20, 0xFE2F},
 };
 constexpr std::array kWide = {
     Range{0x1100, 0x115F},   Range{0x2E80, 0xA4CF},   Range{0xAC00, 0xD7A3},
@@ -65,7 +65,9 @@ bool printable(const Character& c) {
   return c.valid && c.code >= 0x20 && !(c.code >= 0x7F && c.code < 0xA0) && !in(kInvisible, c.code);
 }
 
-std::size_t width_of(char32_t c) { return in(kCombining, c) ? 0 : in(kWide, c) ? 2 : 1; }
+std::size_t width_of(char32_t c) {
+  return in(kCombining, c) ? 0 : in(kWide, c) ? 2 : 1;
+}
 
 }  // namespace
 

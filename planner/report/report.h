@@ -33,12 +33,12 @@ struct Cell {
 enum class Align { left, right };
 
 struct Column {
-  std::string key;         // JSON and CSV name with its unit, "" when another column says the same
-  std::string title;       // "" hides the column from people
-  std::string unit;        // second header line, "" none
+  std::string key = {};    // JSON and CSV name with its unit, "" when another column says the same
+  std::string title = {};  // "" hides the column from people
+  std::string unit = {};   // second header line, "" none
   Align align = Align::right;
-  int priority = 0;        // narrow pages drop the highest first; 0 stays
-  bool estimate = false;   // values are {low, likely, high, basis}: four columns in CSV
+  int priority = 0;       // narrow pages drop the highest first; 0 stays
+  bool estimate = false;  // values are {low, likely, high, basis}: four columns in CSV
 };
 
 struct Table {
@@ -59,8 +59,8 @@ struct Command {
 };
 
 struct Section {
-  std::string key;    // JSON name; "" puts lines and commands at the top
-  std::string title;  // "" none
+  std::string key = {};    // JSON name; "" puts lines and commands at the top
+  std::string title = {};  // "" none
   std::vector<Cell> sentences;
   std::vector<Line> lines;
   std::vector<Table> tables;

@@ -10,7 +10,7 @@ namespace report {
 namespace {
 
 constexpr std::string_view kIndent = "  ";
-constexpr std::size_t kGap = 2;       // between table columns
+constexpr std::size_t kGap = 2;        // between table columns
 constexpr std::size_t kMinColumn = 8;  // a left column is not cut below this
 
 class TextRenderer {
@@ -100,8 +100,7 @@ class TextRenderer {
       if (line.label.empty() && line.cell.text.empty()) continue;
       const std::string label = cut_to_width(escape_terminal(line.label), label_width);
       const std::string first =
-          std::string(indent) + label +
-          std::string(label_width - display_width(label) + kGap, ' ');
+          std::string(indent) + label + std::string(label_width - display_width(label) + kGap, ' ');
       wrap(line.cell.text, first, indent.size() + label_width + kGap, line.cell.tone);
     }
   }
@@ -131,15 +130,14 @@ class TextRenderer {
     };
     while (total() > room) {
       // A wide last column of words is cut before a figure is dropped, down to half of its width.
-      const auto worst = std::ranges::max_element(layout.shown, {}, [&](std::size_t i) {
-        return table.columns[i].priority;
-      });
+      const auto worst = std::ranges::max_element(
+          layout.shown, {}, [&](std::size_t i) { return table.columns[i].priority; });
       if (worst == layout.shown.end() || table.columns[*worst].priority == 0) break;
       const std::size_t index = *worst;
       const std::size_t over = total() - room;
       std::size_t& width = layout.widths[index];
-      const std::size_t least = std::max({kMinColumn, width / 2,
-                                          display_width(table.columns[index].title)});
+      const std::size_t least =
+          std::max({kMinColumn, width / 2, display_width(table.columns[index].title)});
       if (table.columns[index].align == Align::left && width >= over + least) {
         width -= over;
         break;
