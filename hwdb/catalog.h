@@ -34,12 +34,16 @@ class Catalog {
   const std::vector<FormatRow>& formats() const;
   const std::vector<FormatRow>& kv_cache_types() const;
   const std::vector<QuantQualityRow>& quant_quality() const;
+  /// Spelled out from score_tables().
   const std::vector<ScoreRow>& scores() const;
+  const std::vector<ScoreTableRow>& score_tables() const;
   const std::vector<TariffRow>& tariffs() const;
   const std::vector<CarbonRow>& carbon() const;
   const std::vector<FxRow>& fx() const;
   const std::vector<ApiPriceRow>& api_prices() const;
   const std::vector<SubscriptionRow>& subscriptions() const;
+  const std::vector<RentalRow>& rentals() const;
+  const std::vector<StatementRow>& statements() const;
   const std::vector<LinkRow>& links() const;
   const std::vector<SystemRow>& systems() const;
   const std::vector<PowerPointRow>& power_points() const;

@@ -55,11 +55,20 @@ struct SsmShape {
   std::uint32_t n_k_heads = 0, n_v_heads = 0, head_k = 0, head_v = 0;  // gated_deltanet
   bool gated_norm = true;  // mamba2: an own norm before the output
   bool bcdt_norm = false;  // mamba1 as in Jamba: norms on B, C and dt
+  // rwkv7: ranks of the low-rank pairs for decay, in-context rate, value mix and gate.
+  std::uint32_t decay_rank = 0, rate_rank = 0, value_rank = 0, gate_rank = 0;
 };
 
 /// The sparse-attention index of DeepSeek-V3.2-like models: one more, smaller key cache.
 struct IndexerShape {
   std::uint32_t n_heads = 0, head_dim = 0, top_k = 0;
+  std::uint32_t block = 0;        // MiniMax-M3: top_k counts blocks of this many tokens; 0: tokens
+  std::uint32_t first_layer = 0;  // layers below it have no index
+};
+
+/// Low-rank query and output projections around a single latent head (DeepSeek-V4).
+struct LowRankAttention {
+  std::uint32_t q_lora_rank = 0, o_lora_rank = 0, o_groups = 0;
 };
 
 /// A second set of attention sizes that some layers use (full layers of Gemma 4, sliding layers of
@@ -77,6 +86,8 @@ struct RopeShape {
   double factor = 0;
   std::uint64_t original_context = 0;
   double partial_factor = 0;  // share of the head that is rotated; 0: all
+  double low_freq_factor = 0, high_freq_factor = 0, alpha = 0;  // of the scaling; 0: not given
+  std::uint32_t none_every = 0;  // every n-th layer has no rotary embedding; 0: all have it
 };
 
 /// Everything about a decoder's shape that decides its size, its cache and its arithmetic. From the
@@ -98,21 +109,28 @@ struct ModelShape {
   std::uint32_t n_embd_expert = 0;  // width that routed experts work in; 0: n_embd
   std::uint32_t first_dense_layers = 0, moe_layer_step = 1, moe_layer_offset = 0;
   bool dense_ffn_beside_experts = false;  // Gemma 4: a MoE layer also has a dense FFN
+  std::uint32_t expert_latent_dim = 0;    // experts work in a space of this width; 0: n_embd
+  std::uint32_t hash_routed_layers = 0;   // the first n layers route by token id (DeepSeek-V4)
 
   std::uint32_t sliding_window = 0;          // 0: none
   std::vector<std::uint32_t> global_layers;  // layers with full attention when sliding_window > 0
   bool all_layers_sliding = false;  // sliding_window on every layer (then global_layers is empty)
+  bool llama_cpp_ignores_window = false;  // the publisher's window; llama.cpp attends to all
   std::uint32_t chunked_attention =
       0;  // Llama 4: like a window, in chunks of this many tokens; 0: none
   std::optional<AttentionVariant> global_variant, sliding_variant;
   std::uint32_t kv_shared_layers = 0;  // the last n layers reuse an earlier layer's cache
+  std::uint32_t n_ff_kv_shared = 0;    // FFN width of those layers where it differs; 0: as n_ff
+  std::uint32_t kv_share_factor = 1;   // every n neighbouring layers have one cache (Hunyuan-Large)
 
   std::optional<MlaShape> mla;
   std::optional<SsmShape> ssm;
   std::optional<IndexerShape> indexer;
+  std::optional<LowRankAttention> low_rank_attention;
   std::vector<std::uint32_t>
       attention_layers;  // hybrids: layers with an attention cache; the others are recurrent
   bool hybrid = false;   // attention_layers is meant (it may be empty: no attention at all)
+  bool ssm_beside_attention = false;  // Falcon-H1: every layer has both, side by side
   std::string
       layer_pattern;  // Nemotron-H: one letter a layer, M mamba, * attention, - FFN, E experts
   RopeShape rope;
@@ -132,6 +150,9 @@ struct ModelShape {
   // Gemma 3n and 4: a second embedding per layer, kept on the host.
   std::uint64_t per_layer_vocab = 0;
   std::uint32_t per_layer_dim = 0, altup_inputs = 0, laurel_rank = 0;
+  std::uint32_t hyper_connections = 0;  // residual streams (DeepSeek-V4); 0: the usual one
+  bool alibi = false;                   // position by linear biases, no rotary embedding
+  bool swa_sinks = false;               // attention sinks on the sliding layers only
 };
 
 /// What mixes tokens in a layer, and so what its cache holds. `none` is a layer of a feed-forward
@@ -187,6 +208,7 @@ struct ModelFile {
   std::string name, size_label,
       quantization;          // general.name; file type or quantization method in words, "" unknown
   std::string general_type;  // "model", "adapter", "mmproj"; "" when not said
+  std::optional<std::uint32_t> file_type;  // general.file_type of GGUF, the preset's number
   ModelShape shape;
   VocabularyInfo vocabulary;
   std::vector<TensorInfo>

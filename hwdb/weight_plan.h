@@ -38,7 +38,11 @@ struct PlannedTensor {
 /// model.unknown_architecture.
 Result<std::vector<PlannedTensor>> tensor_list(const ModelShape& shape);
 
-/// The role and layer of a tensor of a GGUF file, from its name.
+/// As tensor_list, and for an architecture without a known layout the tensors of a plain decoder
+/// of that shape: for formats outside GGUF, where only sizes and roles count.
+Result<std::vector<PlannedTensor>> plain_tensor_list(const ModelShape& shape);
+
+/// The role and layer of a tensor of a GGUF or safetensors file, from its name.
 PlannedTensor classify_tensor(const TensorInfo& info);
 
 /// How a file was made: the preset, and whether an importance matrix was used.

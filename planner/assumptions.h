@@ -30,6 +30,15 @@ struct Assumptions {
   hwdb::Bytes host_reserve{4096 * hwdb::kMiB};
   double host_reserve_fraction = 0.15;
 
+  /// One hand-over between devices beyond the transfer itself: launch, copy, wait. A judgement.
+  double link_latency_s = 3e-5;
+  /// Arithmetic peak of a device of which only the bandwidth is known, FLOPs per byte. A judgement
+  /// on the low side of what is sold.
+  double flops_per_byte = 40;
+  /// What routed experts reach of the prefill MFU of dense matrices: few tokens an expert, gather
+  /// and scatter. From the rows with experts that the class factors were fitted to.
+  double expert_mfu_share = 0.5;
+
   /// Share of the power limit that a GPU draws (power.json, defaults).
   double decode_fraction_memory_bound = 0.9, decode_fraction_small_model = 0.55,
          decode_fraction_laptop = 0.85, decode_fraction_apple = 0.75, decode_fraction_server = 0.55;
@@ -37,6 +46,13 @@ struct Assumptions {
   double gpu_idle_w = 15;          // of a GPU whose idle watts nobody wrote down
   double gpu_loaded_idle_w = 13;   // more than idle once a model sits in its memory
   double cpu_load_fraction = 0.9;  // of the CPU's rated watts while it computes
+  /// Rated watts of parts that do not say them. Judgements.
+  double gpu_unknown_w = 200, shared_gpu_unknown_w = 28, cpu_unknown_w = 65,
+         board_cpu_unknown_w = 8;
+  /// Ends of the band of watts, as shares of the likely: about the spread of the readings in
+  /// power.json around these fractions.
+  double watts_low = 0.85, watts_high = 1.12;
+  double adapter_efficiency = 0.88;  // external adapters of laptops, small computers and boards
 
   /// The power supply of desktops and servers: load shares and efficiencies, rising in load.
   std::vector<double> psu_load{0.2, 0.5, 1.0}, psu_efficiency{0.87, 0.90, 0.87};

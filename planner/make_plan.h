@@ -22,11 +22,12 @@ struct PlanInputs {
   Workload workload;
   const hwdb::TariffRow* tariff = nullptr;   // null: no money
   const Assumptions* assumptions = nullptr;  // null: the initial values of Assumptions
+  double household_kwh = 0;  // used a month besides; tokens pay the tariff's tiers above it
 };
 
 /// The stages in order: placement, memory, speed, energy, cost. Arithmetic only. The library call
-/// of the speed figure. Errors: model.overflow, cache.type. Names, scenario and notes are left to
-/// the caller.
+/// of the speed figure. Errors: model.overflow, model.range, cache.type. Names, scenario, max_ctx
+/// (see largest_context) and notes of the machine are left to the caller.
 hwdb::Result<Plan> make_plan(const PlanInputs& inputs);
 
 /// The largest context (per sequence, a multiple of 256, up to `limit`) that keeps `fits` at least

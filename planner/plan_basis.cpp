@@ -59,6 +59,10 @@ DeviceRates rates_of(const Assumptions& assumptions, const GpuInfo& gpu, GpuInfo
     d.basis = weaker(d.basis, gpu.bandwidth->basis);
   }
   d.peak = gpu_peak(gpu).value;
+  if (d.peak <= 0 && d.bandwidth > 0) {
+    d.peak = d.bandwidth * assumptions.flops_per_byte;
+    d.basis = Basis::assumed;
+  }
   d.shares_host_memory = gpu.kind != GpuInfo::Kind::discrete;
   d.host_link = d.shares_host_memory ? 0 : gpu.host_link.value.value;
   d.budget = (gpu.available ? gpu.available->value : gpu.memory.value).as_double();
