@@ -18,6 +18,27 @@ bool blank(std::string_view line) {
 
 }  // namespace
 
+hwdb::Result<Plan> plan_scenario(const Scenario& scenario, const ResolvedModel& model,
+                                 const hwdb::Machine& machine, const hwdb::TariffRow* tariff,
+                                 const Assumptions* assumptions) {
+  PlanInputs inputs;
+  inputs.model = &model.costs;
+  inputs.machine = &machine;
+  inputs.settings = scenario.settings;
+  inputs.workload = scenario.workload;
+  inputs.tariff = tariff;
+  inputs.assumptions = assumptions;
+  auto plan = make_plan(inputs);
+  if (!plan) return plan;
+  plan->scenario = scenario;
+  plan->model_name = model.name;
+  plan->quant = model.costs.quant;
+  plan->machine_name = machine.name;
+  plan->notes.insert(plan->notes.end(), model.notes.begin(), model.notes.end());
+  plan->notes.insert(plan->notes.end(), machine.notes.begin(), machine.notes.end());
+  return plan;
+}
+
 template <class T, class Find>
 const hwdb::Result<T>& Batch::cached(Cache<T>* cache, const std::string& key, const Find& find) {
   const auto it = cache->find(key);
@@ -40,22 +61,7 @@ hwdb::Result<Plan> Batch::plan(const Scenario& scenario) {
       &tariffs_, scenario.tariff, [&] { return sources_.tariff(scenario.tariff); });
   if (!tariff) return tariff.error();
 
-  PlanInputs inputs;
-  inputs.model = &(*model)->costs;
-  inputs.machine = machine->get();
-  inputs.settings = scenario.settings;
-  inputs.workload = scenario.workload;
-  inputs.tariff = *tariff;
-  inputs.assumptions = sources_.assumptions;
-  auto plan = make_plan(inputs);
-  if (!plan) return plan;
-  plan->scenario = scenario;
-  plan->model_name = (*model)->name;
-  plan->quant = (*model)->costs.quant;
-  plan->machine_name = (*machine)->name;
-  plan->notes.insert(plan->notes.end(), (*model)->notes.begin(), (*model)->notes.end());
-  plan->notes.insert(plan->notes.end(), (*machine)->notes.begin(), (*machine)->notes.end());
-  return plan;
+  return plan_scenario(scenario, **model, **machine, *tariff, sources_.assumptions);
 }
 
 bool Batch::answer(std::string_view line, std::string* out) {

@@ -24,6 +24,12 @@ struct ResolvedModel {
   std::vector<std::string> notes;
 };
 
+/// The plan of one scenario on the given records, with names and notes filled in. Errors as
+/// make_plan.
+hwdb::Result<Plan> plan_scenario(const Scenario& scenario, const ResolvedModel& model,
+                                 const hwdb::Machine& machine, const hwdb::TariffRow* tariff,
+                                 const Assumptions* assumptions);
+
 /// How names become records: the only door of a batch to files and to this machine.
 struct BatchSources {
   std::function<hwdb::Result<std::shared_ptr<const ResolvedModel>>(const std::string& model,

@@ -137,7 +137,7 @@ void append_result_json(hwdb::JsonWriter* writer, const Plan& plan) {
   w.member("on", std::string_view(plan.machine_name));
   w.member("fits", to_string(plan.memory.fits));
   w.member("file_size_bytes", plan.file_size.value);
-  w.member("max_n_ctx", plan.max_ctx);
+  if (plan.max_ctx > 0) w.member("max_n_ctx", plan.max_ctx);
   append_memory(&w, plan.memory);
   append_placement(&w, plan.placement);
   append_estimate(&w, "prefill_tok_per_s", no_speed, plan.speed.prefill_tok_per_s,

@@ -38,10 +38,8 @@ constexpr std::array kCompares = {
 };
 // Best first; "fits>=offload" means offload or better.
 constexpr std::array kFits = {
-    Word<Fits>{"no", Fits::no},
-    Word<Fits>{"cpu", Fits::cpu},
-    Word<Fits>{"offload", Fits::offload},
-    Word<Fits>{"gpu_tight", Fits::gpu_tight},
+    Word<Fits>{"no", Fits::no},           Word<Fits>{"cpu", Fits::cpu},
+    Word<Fits>{"offload", Fits::offload}, Word<Fits>{"gpu_tight", Fits::gpu_tight},
     Word<Fits>{"gpu", Fits::gpu},
 };
 
@@ -96,11 +94,11 @@ hwdb::Result<CheckTerm> parse_term(std::string_view text) {
   CheckTerm term;
   term.text = text;
   const auto bad = [&](std::string what) {
-    return Error{"usage.check",
-                 fmt::format("--check: \"{}\": {} (write it as decode>=20,fits=gpu,cost<=30)", text,
-                             what),
-                 {},
-                 {}};
+    return Error{
+        "usage.check",
+        fmt::format("--check: \"{}\": {} (write it as decode>=20,fits=gpu,cost<=30)", text, what),
+        {},
+        {}};
   };
   const std::size_t sign = text.find_first_of("<>=");
   const auto figure = std::ranges::find(kFigures, text.substr(0, sign), &Word<Figure>::text);

@@ -16,9 +16,9 @@ struct CheckTerm {
   enum class Compare { less_equal, greater_equal, less, greater, equal };
   Figure figure = Figure::decode;
   Compare compare = Compare::greater_equal;
-  double value = 0;                          // in the figure's unit
-  planner::Fits fits = planner::Fits::gpu;   // of Figure::fits
-  std::string text;                          // as written
+  double value = 0;                         // in the figure's unit
+  planner::Fits fits = planner::Fits::gpu;  // of Figure::fits
+  std::string text;                         // as written
 };
 
 /// Reads 'decode>=20,fits=gpu,cost<=30'. Error: usage.check, naming the term.

@@ -113,8 +113,8 @@ Section money_section(const planner::Plan& plan) {
                        const planner::Estimate* per_mtok) {
     Cell energy_cell;
     if (per_mtok != nullptr && per_mtok->likely > 0) {
-      energy_cell = Cell(report::short_number(per_mtok->likely / 1000),
-                         report::estimate_json(*per_mtok));
+      energy_cell =
+          Cell(report::short_number(per_mtok->likely / 1000), report::estimate_json(*per_mtok));
     }
     table.rows.push_back({state, report::estimate_cell(e), report::band_text(e), energy_cell,
                           std::string(hwdb::to_string(e.basis))});
@@ -138,8 +138,8 @@ Section money_section(const planner::Plan& plan) {
         {"", "that is",
          fmt::format("{:.3g} h a day switched on, {:.6g} requests a day of {:.6g} + {:.6g} tokens",
                      w.hours_per_day, w.requests_per_day, w.n_prompt, w.n_gen)});
-    section.lines.push_back({"kwh_per_month", "", Cell("", report::estimate_json(
-                                                               cost.kwh_per_month))});
+    section.lines.push_back(
+        {"kwh_per_month", "", Cell("", report::estimate_json(cost.kwh_per_month))});
     section.lines.push_back({"tariff", "", Cell("", cost.tariff_id)});
   }
   return section;
@@ -184,10 +184,9 @@ void add_terms(const std::vector<planner::TimeTerm>& terms, const hwdb::Machine&
                Section* section) {
   for (const planner::TimeTerm& term : terms) {
     if (term.seconds <= 0) continue;
-    section->lines.push_back({"",
-                              fmt::format("{}, {}", kind_name(term.kind),
-                                          device_name(machine, term.device)),
-                              term_text(term)});
+    section->lines.push_back(
+        {"", fmt::format("{}, {}", kind_name(term.kind), device_name(machine, term.device)),
+         term_text(term)});
   }
 }
 
@@ -233,18 +232,17 @@ void add_why(const planner::Plan& plan, const hwdb::Machine& machine, report::Re
   add_terms(plan.speed.decode_terms, machine, &decode);
   const double step = total(plan.speed.decode_terms);
   if (step > 0) {
-    decode.lines.push_back({"", "together",
-                            fmt::format("{} / {} = {} tok/s",
-                                        w.batch == 1 ? "1 token" : fmt::format("{} tokens", w.batch),
-                                        report::seconds_text(step),
-                                        report::short_number(w.batch / step))});
+    decode.lines.push_back(
+        {"", "together",
+         fmt::format("{} / {} = {} tok/s",
+                     w.batch == 1 ? "1 token" : fmt::format("{} tokens", w.batch),
+                     report::seconds_text(step), report::short_number(w.batch / step))});
   }
   report->sections.push_back(std::move(decode));
   Section prefill;
   prefill.title = "Why: one prefill";
   add_terms(plan.speed.prefill_terms, machine, &prefill);
-  prefill.lines.push_back(
-      {"", "together", report::seconds_text(total(plan.speed.prefill_terms))});
+  prefill.lines.push_back({"", "together", report::seconds_text(total(plan.speed.prefill_terms))});
   report->sections.push_back(std::move(prefill));
 }
 

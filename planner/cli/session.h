@@ -12,10 +12,10 @@
 #include "hwdb/catalog.h"
 #include "hwdb/machine.h"
 #include "hwdb/result.h"
+#include "hwdb/state_store.h"
 #include "planner/assumptions.h"
 #include "planner/batch.h"
 #include "planner/cli/options.h"
-#include "hwdb/state_store.h"
 #include "planner/report/report.h"
 
 namespace cli {
@@ -60,6 +60,12 @@ class Session {
   /// A catalogue model at a preset ("" : its own or Q4_K_M), a file, folder or store entry.
   hwdb::Result<std::shared_ptr<const planner::ResolvedModel>> model(const std::string& name,
                                                                     const std::string& quant);
+  /// The files behind a path or a store entry, without their weights.
+  hwdb::Result<hwdb::ModelFile> model_file(const std::string& name);
+  /// Saved machines and profiles; null with --no-state or without a usable folder.
+  hwdb::StateStore* store();
+  /// What the store had to say; for stderr.
+  const std::vector<std::string>& notices() const;
   /// "" is the default tariff; --price replaces any.
   hwdb::Result<const hwdb::TariffRow*> tariff(const std::string& name);
 
