@@ -168,7 +168,12 @@ hwdb::Result<Outcome> cmd_fit(Session& session) {
   report::Section head = machine_section(**machine);
   head.title.clear();
   head.sentences.push_back({machine_sentence(**machine), hwdb::Json(), report::Tone::strong});
-  for (report::Line& line : head.lines) line.label.clear(), line.cell.text.clear();
+  // People have the sentence; programs keep the figures.
+  for (report::Line& line : head.lines) {
+    if (line.cell.value.is_null()) line.cell.value = line.cell.text;
+    line.label.clear();
+    line.cell.text.clear();
+  }
   if (!brief && !options.quiet) {
     for (const std::string& note : unique_notes((*machine)->notes)) {
       head.notes.push_back(note);

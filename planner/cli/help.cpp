@@ -30,7 +30,7 @@ std::string flag_line(const Flag& flag) {
     // The first short spelling is the one people type.
     names = fmt::format("{}, {}", flag.shorts.substr(0, flag.shorts.find(' ')), flag.name);
   }
-  if (!flag.value.empty()) names += " " + std::string(flag.value);
+  if (!flag.value.empty()) names.append(" ").append(flag.value);
   return fmt::format("  {:<29} {}\n", names, flag.help);
 }
 

@@ -26,6 +26,7 @@ struct Cell {
   Cell() = default;
   Cell(std::string t) : text(std::move(t)) {}
   Cell(const char* t) : text(t) {}
+  Cell(std::string_view t) : text(t) {}
   Cell(std::string t, hwdb::Json v, Tone how = Tone::plain)
       : text(std::move(t)), value(std::move(v)), tone(how) {}
 };
@@ -58,6 +59,7 @@ struct Command {
   std::string key, label, text;
 };
 
+/// Blocks that belong together, under one heading.
 struct Section {
   std::string key = {};    // JSON name; "" puts lines and commands at the top
   std::string title = {};  // "" none
