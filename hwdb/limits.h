@@ -10,6 +10,8 @@ inline constexpr std::uint64_t kGgufKeyBytes = 65'535;
 inline constexpr std::uint64_t kGgufTensorNameBytes = 64;
 inline constexpr std::uint64_t kGgufStringBytes = 16ull << 20;
 inline constexpr std::uint64_t kGgufArrayElements = 64ull << 20;
+// Strings cost a pass each: twice the largest vocabulary, which leaves room for its merges.
+inline constexpr std::uint64_t kGgufArrayStrings = 32ull << 20;
 inline constexpr std::uint64_t kGgufKeys = 65'536;
 inline constexpr std::uint64_t kGgufTensors = 1'048'576;
 inline constexpr std::uint64_t kAlignmentMax = 65'536;
