@@ -19,6 +19,9 @@
 namespace hwdb {
 namespace {
 
+// A longer text is no name: only its beginning is looked up.
+constexpr std::size_t kLongestName = 256;
+
 /// Lays the rows of `over` on `base`: equal keys replace, new ones are added.
 template <class Row>
 void overlay(std::vector<Row>&& over, std::vector<Row>* base) {
@@ -158,6 +161,7 @@ template <class Row>
 Result<const Row*> find_single(std::string_view kind, std::string_view kinds, std::string_view name,
                                const std::vector<Row>& rows, const NameRules& rules,
                                LazyIndex* names) {
+  name = name.substr(0, kLongestName);
   if (const Row* row = by_id(rows, name)) return row;
   std::vector<const Row*> candidates = by_letters(rows, name);
   if (candidates.size() == 1) return candidates[0];
@@ -329,6 +333,7 @@ double Catalog::default_value(std::string_view id) const {
 }
 
 Result<const GpuRow*> Catalog::find_gpu(std::string_view name) const {
+  name = name.substr(0, kLongestName);
   const std::vector<GpuRow>& rows = gpus();
   if (const GpuRow* row = by_id(rows, name)) return row;
   std::vector<const GpuRow*> candidates = by_letters(rows, name);

@@ -21,6 +21,7 @@ char lower(char c) {
 
 /// Length of a "(R)", "(TM)" or "(C)" mark at `at`, 0 when there is none.
 std::size_t mark_length(std::string_view text, std::size_t at) {
+  if (text[at] != '(') return 0;
   for (std::string_view mark : {"(r)", "(tm)", "(c)"}) {
     if (text.size() - at < mark.size()) continue;
     if (std::ranges::equal(text.substr(at, mark.size()), mark, {}, lower)) return mark.size();
@@ -54,6 +55,7 @@ double likeness(std::string_view wanted_key, const std::vector<std::string>& wan
 
 std::vector<std::string> name_words(std::string_view text) {
   std::vector<std::string> words;
+  words.reserve(8);
   std::string word;
   const auto finish = [&] {
     if (!word.empty()) words.push_back(std::exchange(word, {}));

@@ -3,6 +3,8 @@
 // must not get wrong.
 #include <gtest/gtest.h>
 
+#include <algorithm>
+
 #include "planner/fit.h"
 #include "tests/ask.h"
 
