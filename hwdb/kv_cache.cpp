@@ -45,7 +45,8 @@ struct CellWidth {
   std::uint64_t k = 0, v = 0, index = 0;
 };
 
-CellWidth width_of(const ModelShape& shape, const LayerShape& layer, bool latent) {
+CellWidth width_of(const ModelShape& shape, const LayerShape& layer, std::size_t index,
+                   bool latent) {
   CellWidth width;
   if (layer.kind == LayerKind::recurrent || layer.kind == LayerKind::none || !layer.owns_cache) {
     return width;
@@ -59,7 +60,8 @@ CellWidth width_of(const ModelShape& shape, const LayerShape& layer, bool latent
     width.k = std::uint64_t{layer.n_kv_heads} * layer.head_dim_k;
     width.v = std::uint64_t{layer.n_kv_heads} * layer.head_dim_v;
   }
-  if (shape.indexer && layer.window == 0) width.index = shape.indexer->head_dim;
+  if (shape.indexer && layer.window == 0 && index >= shape.indexer->first_layer)
+    width.index = shape.indexer->head_dim;
   return width;
 }
 
@@ -278,6 +280,7 @@ std::uint64_t context_per_sequence(const CacheRequest& request) {
 }
 
 Result<CacheRecipe> make_cache_recipe(const ModelShape& shape, const CacheRequest& request) {
+  if (auto ok = check_sizes(shape); !ok) return ok.error();
   const std::vector<LayerShape> layers = layers_of(shape);
   const TensorTraits* traits = find_tensor_traits(shape.architecture);
   const bool llama_cpp = follows_llama_cpp(request.runtime);
@@ -292,7 +295,7 @@ Result<CacheRecipe> make_cache_recipe(const ModelShape& shape, const CacheReques
   std::uint64_t widest_v = 0;
   bool v_varies = false;
   for (std::size_t i = 0; i < layers.size(); ++i) {
-    widths[i] = width_of(shape, layers[i], latent);
+    widths[i] = width_of(shape, layers[i], i, latent);
     if (widths[i].k == 0) continue;
     v_varies = v_varies || (widest_v != 0 && widths[i].v != widest_v);
     widest_v = std::max(widest_v, widths[i].v);
@@ -320,7 +323,8 @@ Result<CacheRecipe> make_cache_recipe(const ModelShape& shape, const CacheReques
     }
     if (layer.has_state) group.state_bytes = state;
     // llama.cpp has no window where all layers slide, and none with --swa-full.
-    const bool windowed = !llama_cpp || !(shape.all_layers_sliding || request.swa_full);
+    const bool windowed = !llama_cpp || !(shape.all_layers_sliding ||
+                                          shape.llama_cpp_ignores_window || request.swa_full);
     group.window = windowed && width.k > 0 ? layer.window : 0;
 
     auto found = std::ranges::find_if(
