@@ -60,10 +60,8 @@ GraphBuffers compute_buffers_of(const ComputePlan& plan, const ComputeRequest& r
   const BufferSizes generation = replay(plan.generation, values_for(request, false), alignment);
   GraphBuffers buffers;
   for (std::size_t gpu = 0; gpu < plan.n_gpus; ++gpu)
-    buffers.gpu[gpu] =
-        hwdb::Bytes(std::max(prompt[gpu], generation[gpu]));
-  buffers.host =
-      hwdb::Bytes(std::max(prompt[plan.n_gpus], generation[plan.n_gpus]));
+    buffers.gpu[gpu] = hwdb::Bytes(std::max(prompt[gpu], generation[gpu]));
+  buffers.host = hwdb::Bytes(std::max(prompt[plan.n_gpus], generation[plan.n_gpus]));
   return buffers;
 }
 

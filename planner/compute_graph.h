@@ -32,14 +32,15 @@ struct ComputePlacement {
   std::uint32_t first_gpu_layer = 0;  // this block and those behind it are on GPUs
   std::array<std::uint32_t, kMaxGraphDevices> layers_on_gpu{};  // blocks of each, in order
   bool output_on_gpu = false;
-  std::uint32_t n_cpu_moe = 0;      // first blocks whose expert matrices stay on the host
-  bool cache_on_host = false;       // -nkvo
-  bool offload_large_ops = true;    // -nopo turns it off: see ScheduleOptions
-  std::uint32_t n_copies = 1;       // 4 under pipeline parallelism
+  std::uint32_t n_cpu_moe = 0;       // first blocks whose expert matrices stay on the host
+  bool cache_on_host = false;        // -nkvo
+  bool offload_large_ops = true;     // -nopo turns it off: see ScheduleOptions
+  std::uint32_t n_copies = 1;        // 4 under pipeline parallelism
   double bytes_per_weight = 0.5625;  // of matrices on the host that a GPU borrows; Q4_K's
 };
 
-/// Compute buffers, in llama.cpp's words: of each GPU, and of the host (pinned when there is a GPU).
+/// Compute buffers, in llama.cpp's words: of each GPU, and of the host (pinned when there is a
+/// GPU).
 struct GraphBuffers {
   std::array<hwdb::Bytes, kMaxGraphDevices> gpu;
   hwdb::Bytes host;

@@ -50,9 +50,9 @@ class DecoderGraph {
   int device_of(std::uint32_t layer) const;
 
   WeightPlace matrix(int device, std::uint64_t rows, std::uint64_t columns) const {
-    return {device, static_cast<std::uint64_t>(static_cast<double>(rows) *
-                                               static_cast<double>(columns) *
-                                               placement_.bytes_per_weight)};
+    return {device,
+            static_cast<std::uint64_t>(static_cast<double>(rows) * static_cast<double>(columns) *
+                                       placement_.bytes_per_weight)};
   }
   WeightPlace vector(int device, std::uint64_t n) const { return {device, n * 4}; }
 
@@ -142,8 +142,8 @@ int DecoderGraph::norm_at(int in, std::uint64_t n, int device, int pin, bool wit
 }
 
 int DecoderGraph::norm(int in, const Block& block, bool pinned, bool bias_by_kind) {
-  const bool all_on_gpu = placement_.n_gpus > 0 && placement_.first_gpu_layer == 0 &&
-                          placement_.output_on_gpu;
+  const bool all_on_gpu =
+      placement_.n_gpus > 0 && placement_.first_gpu_layer == 0 && placement_.output_on_gpu;
   const bool pin = pinned && (n_tokens_ < kPinningBatch || all_on_gpu);
   return norm_at(in, shape_.n_embd, block.device, pin ? block.device : kAnyDevice,
                  bias_by_kind && shape_.norm == hwdb::ModelShape::Norm::layernorm);
@@ -201,8 +201,8 @@ int DecoderGraph::attention_core(const Block& block, int q, int k, int v, std::u
   const Extent cells = block.layer.window > 0 && windowed_ ? Extent::window_cells : Extent::cells;
   const Dim heads = block.layer.n_heads;
   const Dim tokens = Extent::stream_tokens, streams = Extent::streams;
-  q = g_.view(g_.view(q, {head_dim_k, heads, tokens, streams}), {head_dim_k, tokens, heads, streams},
-              false);
+  q = g_.view(g_.view(q, {head_dim_k, heads, tokens, streams}),
+              {head_dim_k, tokens, heads, streams}, false);
   k = g_.view(k, {head_dim_k, cells, n_kv_heads, streams}, false);
   v = g_.view(v, {head_dim_v, cells, n_kv_heads, streams}, false);
   int out;
@@ -261,8 +261,7 @@ int DecoderGraph::attend(const Block& block, const Heads& projected) {
     h.q = rotated(h.q, inputs.k_rotation);
     if (h.k != kNoTensor) h.k = rotated(h.k, inputs.k_rotation);
   }
-  if (inputs.v_rotation != kNoTensor && h.v != kNoTensor)
-    h.v = rotated(h.v, inputs.v_rotation);
+  if (inputs.v_rotation != kNoTensor && h.v != kNoTensor) h.v = rotated(h.v, inputs.v_rotation);
   g_.expand(h.q);
   const hwdb::TensorFormat& fk = hwdb::format_of(request_.type_k);
   const hwdb::TensorFormat& fv = hwdb::format_of(request_.type_v);
@@ -282,14 +281,12 @@ int DecoderGraph::attend(const Block& block, const Heads& projected) {
     const Dims rows_v{l.head_dim_v * std::uint64_t{l.n_kv_heads}, Extent::tokens};
     g_.expand(g_.store(g_.view(h.k, rows_k), inputs.k_places, k_cache));
     int v = h.v;
-    if (!request_.flash_attn && !g_.at(v).contiguous)
-      v = g_.op(GraphOp::fresh, rows_v, {v});
+    if (!request_.flash_attn && !g_.at(v).contiguous) v = g_.op(GraphOp::fresh, rows_v, {v});
     g_.expand(g_.store(g_.view(v, rows_v), inputs.v_places, v_cache));
   }
   int out = attention_core(block, h.q, k_cache, v_cache, l.head_dim_k, l.head_dim_v, l.n_kv_heads,
                            true, kNoTensor);
-  if (inputs.v_rotation != kNoTensor)
-    out = rotated(out, inputs.v_rotation);
+  if (inputs.v_rotation != kNoTensor) out = rotated(out, inputs.v_rotation);
   return multiply(out, std::uint64_t{l.head_dim_v} * l.n_heads, shape_.n_embd, Extent::tokens,
                   block.device, shape_.attn_out_bias);
 }
@@ -359,8 +356,7 @@ int DecoderGraph::experts(int in, const Block& block, Dim tokens) {
                       width = shape_.n_ff_expert;
   const int device = block.device, far = block.expert_device;
   int logits = multiply(in, n, all, tokens, device, shape_.router_bias);
-  int probabilities =
-      traits_.router_picks_first ? logits : g_.same(GraphOp::overwrites, {logits});
+  int probabilities = traits_.router_picks_first ? logits : g_.same(GraphOp::overwrites, {logits});
   int choice = probabilities;
   if (traits_.router_bias_picks)
     choice = g_.same(GraphOp::overwrites, {probabilities}, vector(device, all));
@@ -383,8 +379,8 @@ int DecoderGraph::experts(int in, const Block& block, Dim tokens) {
   }
   const int sorted = g_.same(GraphOp::fresh, {choice});
   const int chosen = g_.view(sorted, {used, tokens}, false);
-  int weights = g_.op(GraphOp::lookup, {1, used, tokens},
-                      {g_.view(probabilities, {1, all, tokens}), chosen});
+  int weights =
+      g_.op(GraphOp::lookup, {1, used, tokens}, {g_.view(probabilities, {1, all, tokens}), chosen});
   if (traits_.router_picks_first) {
     weights = g_.same(GraphOp::overwrites, {g_.view(weights, {used, tokens})});
     weights = g_.view(weights, {1, used, tokens});
@@ -439,9 +435,8 @@ int DecoderGraph::block_output(int in, const Block& block) {
   int residual = in;
   const bool before = !traits_.norm_after_only;
   int normed = before ? norm(in, block) : in;
-  int cur = block.layer.kind == hwdb::LayerKind::mla
-                ? attend_latent(block, normed)
-                : attend(block, project(normed, block));
+  int cur = block.layer.kind == hwdb::LayerKind::mla ? attend_latent(block, normed)
+                                                     : attend(block, project(normed, block));
   Dim tokens = Extent::tokens;
   if (block.last && !traits_.outputs_after_blocks) {
     tokens = Extent::outputs;
@@ -453,8 +448,7 @@ int DecoderGraph::block_output(int in, const Block& block) {
   const bool after = traits_.norm_after_only || shape_.norms_per_layer >= 4;
   if (after) cur = norm(cur, block);
   const auto mix = [&](int x) {
-    if (block.layer.n_experts == 0)
-      return feed_forward(x, block.layer.n_ff, tokens, block.device);
+    if (block.layer.n_experts == 0) return feed_forward(x, block.layer.n_ff, tokens, block.device);
     int out = experts(x, block, tokens);
     if (shape_.n_shared_experts > 0) {
       const std::uint64_t width = std::uint64_t{shape_.n_ff_shared} * shape_.n_shared_experts;
@@ -478,7 +472,8 @@ int DecoderGraph::block_output(int in, const Block& block) {
   cur = before ? norm(middle, block) : middle;
   cur = mix(cur);
   if (after) cur = norm(cur, block, false);
-  return g_.same(GraphOp::overwrites, {cur, middle});
+  return traits_.residual_first ? g_.same(GraphOp::overwrites, {middle, cur})
+                                : g_.same(GraphOp::overwrites, {cur, middle});
 }
 
 TensorGraph DecoderGraph::build() {
@@ -503,17 +498,17 @@ TensorGraph DecoderGraph::build() {
     CacheInputs in;
     in.k_places = g_.input({tokens}, 8);
     in.v_places = g_.input({request_.flash_attn ? 1 : widest_v, tokens}, 8);
-    in.mask = g_.input({cells, Extent::stream_tokens, 1, Extent::streams},
-                       request_.flash_attn ? 2 : 4);
+    in.mask =
+        g_.input({cells, Extent::stream_tokens, 1, Extent::streams}, request_.flash_attn ? 2 : 4);
     const bool turns = !shape_.mla;
-    if (turns && hwdb::format_of(request_.type_k).block_weights > 1 && head_dim_k % kRotation == 0 &&
-        head_dim_k > 0) {
+    if (turns && hwdb::format_of(request_.type_k).block_weights > 1 &&
+        head_dim_k % kRotation == 0 && head_dim_k > 0) {
       std::uint64_t n = kRotation;
       while (head_dim_k % (2 * n) == 0) n *= 2;
       in.k_rotation = g_.input({n, n}, 4);
     }
-    if (turns && hwdb::format_of(request_.type_v).block_weights > 1 && head_dim_v % kRotation == 0 &&
-        head_dim_v > 0)
+    if (turns && hwdb::format_of(request_.type_v).block_weights > 1 &&
+        head_dim_v % kRotation == 0 && head_dim_v > 0)
       in.v_rotation = g_.input({kRotation, kRotation}, 4);
     return in;
   };
@@ -525,6 +520,7 @@ TensorGraph DecoderGraph::build() {
     cur = g_.same(GraphOp::overwrites, {cur, places});
   }
   for (const Block& block : blocks) cur = block_output(cur, block);
+  if (traits_.outputs_after_blocks) g_.at(cur).output = true;  // kept for a draft head
   if (traits_.outputs_after_blocks || blocks.empty())
     cur = g_.op(GraphOp::lookup, {shape_.n_embd, Extent::outputs}, {cur, output_ids_});
   const int device = placement_.output_on_gpu && placement_.n_gpus > 0 ? host_ - 1 : host_;

@@ -8,13 +8,13 @@
 namespace planner {
 namespace {
 
-bool reads_only(GraphOp op) { return op == GraphOp::view || op == GraphOp::leaf; }
+bool reads_only(GraphOp op) {
+  return op == GraphOp::view || op == GraphOp::leaf;
+}
 
 /// Rows that an operation works on, as the runtime counts them when it weighs an offload.
 std::uint64_t batch_rows(const GraphTensor& t, const ExtentValues& values) {
-  const auto worth = [&](const Dim& d) {
-    return d.n * values[static_cast<std::size_t>(d.extent)];
-  };
+  const auto worth = [&](const Dim& d) { return d.n * values[static_cast<std::size_t>(d.extent)]; };
   switch (t.op) {
     case GraphOp::lookup:
       return 0;
@@ -126,7 +126,8 @@ void Scheduler::follow_neighbours(const Order& order, bool host_too) {
 }
 
 void Scheduler::assign_devices() {
-  for (std::size_t i = 0; i < graph_.size(); ++i) tensors_.push_back(graph_.at(static_cast<int>(i)));
+  for (std::size_t i = 0; i < graph_.size(); ++i)
+    tensors_.push_back(graph_.at(static_cast<int>(i)));
   device_.assign(tensors_.size(), kNone);
   for (const int i : graph_.leaves()) device_[static_cast<std::size_t>(i)] = device_by_memory(i);
   for (const int i : graph_.order()) device_[static_cast<std::size_t>(i)] = device_by_memory(i);
@@ -144,8 +145,9 @@ void Scheduler::assign_devices() {
       if (src == kNoTensor) continue;
       int& src_device = device_[static_cast<std::size_t>(src)];
       if (src_device != kNone) continue;
-      src_device =
-          tensor(src).root == kNoTensor ? device : device_[static_cast<std::size_t>(tensor(src).root)];
+      src_device = tensor(src).root == kNoTensor
+                       ? device
+                       : device_[static_cast<std::size_t>(tensor(src).root)];
     }
   }
 }
@@ -228,7 +230,8 @@ void Scheduler::split() {
     for (std::size_t s = 0; s < tensor(index).src.size(); ++s) {
       const int src = tensor(index).src[s];
       if (src == kNoTensor) continue;
-      if (options_.n_copies > 1 && tensor(src).input && !multiplied[static_cast<std::size_t>(src)]) {
+      if (options_.n_copies > 1 && tensor(src).input &&
+          !multiplied[static_cast<std::size_t>(src)]) {
         multiplied[static_cast<std::size_t>(src)] = true;
         tensor(src).output = true;
         early_copies(src, options_.n_copies - 1);
@@ -306,8 +309,8 @@ void Scheduler::drop(int index) {
   if (tensor(index).output) return;
   Life& l = life(index);
   l.held = false;
-  script_.events.push_back({false, static_cast<std::uint8_t>(l.device),
-                            static_cast<std::uint16_t>(l.slot), 0, 0});
+  script_.events.push_back(
+      {false, static_cast<std::uint8_t>(l.device), static_cast<std::uint16_t>(l.slot), 0, 0});
 }
 
 void Scheduler::release(int index) {

@@ -56,10 +56,10 @@ struct GraphTensor {
   Dims ne;
   std::uint32_t block_bytes = 4, block_elements = 1;
   bool contiguous = true;
-  bool input = false;      // filled on the host before each run
-  bool output = false;     // read after the run: its memory is never given back
-  bool external = false;   // lives in another buffer: weights, cache
-  int root = kNoTensor;    // whose bytes a view reads
+  bool input = false;     // filled on the host before each run
+  bool output = false;    // read after the run: its memory is never given back
+  bool external = false;  // lives in another buffer: weights, cache
+  int root = kNoTensor;   // whose bytes a view reads
   std::array<int, 6> src{kNoTensor, kNoTensor, kNoTensor, kNoTensor, kNoTensor, kNoTensor};
   int home = kAnyDevice;         // device of an external tensor, or one that is forced
   int weight_home = kAnyDevice;  // device of the weight matrix it reads; kAnyDevice: reads none
@@ -96,7 +96,7 @@ class TensorGraph {
   GraphTensor& at(int i) { return tensors_[static_cast<std::size_t>(i)]; }
   const GraphTensor& at(int i) const { return tensors_[static_cast<std::size_t>(i)]; }
   std::size_t size() const { return tensors_.size(); }
-  const std::vector<int>& order() const { return order_; }   // computed tensors
+  const std::vector<int>& order() const { return order_; }    // computed tensors
   const std::vector<int>& leaves() const { return leaves_; }  // inputs and external memory, as met
 
  private:
