@@ -334,7 +334,6 @@ void Scheduler::allocate() {
   for (const Step& step : steps_) {
     const GraphTensor& t = tensor(step.tensor);
     if (step.kind == Step::Kind::keep_source) {
-      ++life(root_of(step.tensor)).views;
       ++life(step.tensor).readers;
     } else if (step.kind == Step::Kind::operation) {
       if (t.root != kNoTensor) ++life(t.root).views;
