@@ -156,6 +156,7 @@ template <class V>
 void fields(V& v, ScoreEntry& r) {
   v("model_id", r.model_id);
   v("score", r.score);
+  v("reported_by", r.reported_by);
 }
 
 template <class V>
@@ -312,6 +313,7 @@ void fields(V& v, SystemRow& r) {
   v("aliases", r.aliases);
   v("cpu_id", r.cpu_id);
   v("gpu_id", r.gpu_id);
+  v("gpu_count", r.gpu_count);
   v("memory_bytes", r.memory_bytes);
   v("form", r.form);
   v("idle_watts", r.idle_watts);

@@ -143,6 +143,7 @@ struct QuantQualityRow {
 struct ScoreEntry {
   std::string model_id;
   double score = 0;
+  std::string reported_by;  // where it differs from the table's
 };
 struct ScoreTableRow {
   std::string benchmark, unit, reasoning_mode, reported_by, date, source, url;
@@ -256,6 +257,7 @@ struct SystemRow {
   std::string id, name;
   std::vector<std::string> aliases;
   std::string cpu_id, gpu_id;               // "" when there is none of that kind
+  std::uint32_t gpu_count = 1;
   std::vector<std::uint64_t> memory_bytes;  // sold sizes, first is the common one
   std::string form;                         // desktop, laptop, mini, board, phone, server
   std::optional<double> idle_watts, max_watts, price_usd;

@@ -26,10 +26,11 @@ struct TensorTraits {
   bool shared_layers_lack_kv = false;  // layers that reuse a cache have no K and V matrices
   bool sandwiched_experts = false;     // Gemma 4: three more norms and two scales in a MoE block
   bool output_scale = false;           // layer_output_scale
-  bool stores_mtp = false;             // the file holds the built-in draft layers
-  bool falcon_mix = false;             // the quantizer has own rules for this architecture
-  std::uint32_t layers_of_70b = 0;     // the quantizer's "70B" rule applies at this many layers
-  bool only_gqa_70b = false;           // and only with fewer KV heads than heads
+  bool zero_kv_heads_if_recurrent = false;  // the file gives KV heads per layer, 0 where none
+  bool stores_mtp = false;                  // the file holds the built-in draft layers
+  bool falcon_mix = false;                  // the quantizer has own rules for this architecture
+  std::uint32_t layers_of_70b = 0;  // the quantizer's "70B" rule applies at this many layers
+  bool only_gqa_70b = false;        // and only with fewer KV heads than heads
 };
 
 /// Null for an architecture that llama.cpp does not know (or that we do not).

@@ -20,8 +20,9 @@ enum class TensorRole {
   dense_ffn,       // also shared experts and the router: read for every token
   routed_experts,  // 3-D expert matrices: a token reads n_experts_used of n_experts
   per_layer_embedding,
-  mtp,  // built-in draft layers
-  other
+  mtp,         // built-in draft layers
+  side_tower,  // a vision or audio encoder in the same file: no decode step reads it
+  other        // small tables beside the blocks, read for every token
 };
 
 /// A tensor of the real list, with its place. `layer` is -1 outside the blocks.

@@ -37,7 +37,9 @@ struct Assumptions {
   double flops_per_byte = 40;
   /// What routed experts reach of the prefill MFU of dense matrices: few tokens an expert, gather
   /// and scatter. From the rows with experts that the class factors were fitted to.
-  double expert_mfu_share = 0.5;
+  double expert_mfu_share = 0.7;
+  /// Dispatches of a layer with routed experts, in dense layers. From the same rows.
+  double expert_layer_dispatches = 2;
 
   /// Share of the power limit that a GPU draws (power.json, defaults).
   double decode_fraction_memory_bound = 0.9, decode_fraction_small_model = 0.55,

@@ -34,7 +34,9 @@ Work blocks_work(const PlanBasis& basis, std::uint32_t first, std::uint32_t last
   work.weight_flops = tokens * (b.dense_flops - a.dense_flops);
   work.expert_bytes = (b.experts - moe.experts) * expert_share;
   work.expert_flops = tokens * (b.expert_flops - moe.expert_flops);
-  work.dispatches = last - first;
+  work.dispatches =
+      (last - first) +
+      (basis.assumptions->expert_layer_dispatches - 1) * (b.moe_layers - a.moe_layers);
   return work;
 }
 
@@ -106,7 +108,7 @@ void add_in_parallel(const PlanBasis& basis, const Placement& placement, const W
   add_work(work.share(share_of(placement, slowest)), basis.gpus[slowest], phase,
            basis.assumptions->expert_mfu_share, sum);
   const double ring = 2.0 * static_cast<double>(n - 1) / static_cast<double>(n);
-  add_hand_over(basis, 2 * work.dispatches, ring * tokens, gpu_link(basis), basis.gpus[slowest].gpu,
+  add_hand_over(basis, 2.0 * basis.n_layers(), ring * tokens, gpu_link(basis), basis.gpus[slowest].gpu,
                 sum);
 }
 
