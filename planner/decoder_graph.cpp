@@ -20,6 +20,7 @@ struct Block {
   std::uint32_t index = 0;
   int device = 0, cache_device = 0, expert_device = 0;
   bool last = false;
+  bool rope = true;
 };
 
 bool same_kind(const Block& a, const Block& b) {
@@ -29,7 +30,7 @@ bool same_kind(const Block& a, const Block& b) {
          x.head_dim_k == y.head_dim_k && x.head_dim_v == y.head_dim_v && x.v_is_k == y.v_is_k &&
          x.owns_cache == y.owns_cache && (x.window > 0) == (y.window > 0) && x.n_ff == y.n_ff &&
          x.n_experts == y.n_experts && a.device == b.device && a.cache_device == b.cache_device &&
-         a.expert_device == b.expert_device;
+         a.expert_device == b.expert_device && a.rope == b.rope;
 }
 
 class DecoderGraph {
@@ -41,13 +42,15 @@ class DecoderGraph {
         placement_(placement),
         traits_(graph_traits(shape)),
         host_(static_cast<int>(placement.n_gpus)),
-        n_tokens_(n_tokens) {}
+        n_tokens_(n_tokens),
+        flash_(request.flash_attn && !traits_.never_flash) {}
 
   TensorGraph build();
 
  private:
   std::vector<Block> representative_blocks() const;
   int device_of(std::uint32_t layer) const;
+  bool turns(const Block& block) const;
 
   WeightPlace matrix(int device, std::uint64_t rows, std::uint64_t columns) const {
     return {device,
@@ -73,7 +76,9 @@ class DecoderGraph {
                      int decompress);
   int feed_forward(int in, std::uint64_t width, Dim tokens, int device);
   int experts(int in, const Block& block, Dim tokens);
+  int mix_channels(int in, const Block& block, Dim tokens);
   int block_output(int in, const Block& block);
+  int add(int a, int b) { return g_.same(GraphOp::overwrites, {a, b}); }
 
   const hwdb::ModelShape& shape_;
   const ComputeRequest& request_;
@@ -81,6 +86,7 @@ class DecoderGraph {
   const GraphTraits traits_;
   const int host_;
   const std::uint32_t n_tokens_;
+  const bool flash_;
   TensorGraph g_;
   int positions_ = kNoTensor, output_ids_ = kNoTensor;
   struct CacheInputs {
@@ -101,6 +107,12 @@ int DecoderGraph::device_of(std::uint32_t layer) const {
   return host_ - 1;
 }
 
+bool DecoderGraph::turns(const Block& block) const {
+  const std::uint32_t every = shape_.rope.none_every;
+  if (!traits_.rope || (every > 0 && (block.index + 1) % every == 0)) return false;
+  return !traits_.rope_on_windows_only || block.layer.window > 0;
+}
+
 std::vector<Block> DecoderGraph::representative_blocks() const {
   const std::vector<hwdb::LayerShape> layers = hwdb::layers_of(shape_);
   std::vector<Block> kinds, kept;
@@ -114,6 +126,7 @@ std::vector<Block> DecoderGraph::representative_blocks() const {
     block.cache_device = placement_.cache_on_host ? host_ : block.device;
     block.expert_device = i < placement_.n_cpu_moe ? host_ : block.device;
     block.last = i + 1 == layers.size();
+    block.rope = turns(block);
     const auto it =
         std::ranges::find_if(kinds, [&](const Block& known) { return same_kind(known, block); });
     const auto kind = static_cast<std::size_t>(it - kinds.begin()) + 1;
@@ -133,8 +146,8 @@ int DecoderGraph::multiply(int in, std::uint64_t n_in, std::uint64_t n_out, Dim 
 }
 
 int DecoderGraph::norm_at(int in, std::uint64_t n, int device, int pin, bool with_bias) {
-  const bool layer_norm = shape_.norm == hwdb::ModelShape::Norm::layernorm;
-  int out = g_.same(layer_norm ? GraphOp::fresh : GraphOp::overwrites, {in});
+  int out = g_.same(traits_.layer_norm ? GraphOp::fresh : GraphOp::overwrites, {in});
+  if (shape_.norms_per_layer == 0) return out;  // without weights (OLMo)
   g_.at(out).home = pin;
   out = g_.same(GraphOp::overwrites, {out}, vector(device, n));
   if (with_bias) out = g_.same(GraphOp::overwrites, {out}, vector(device, n));
@@ -161,13 +174,13 @@ DecoderGraph::Heads DecoderGraph::project(int in, const Block& block) {
                           bool normed, bool turned) {
     const int pin = kAnyDevice;
     if (normed && full_norm) x = norm_at(x, width, block.device, pin, false);
-    if (full_norm || !shape_.fused_qkv) x = g_.view(x, {dim, heads, tokens});
+    if (full_norm || !traits_.fused_qkv) x = g_.view(x, {dim, heads, tokens});
     if (normed && shape_.qk_norm != hwdb::ModelShape::QkNorm::none && !full_norm)
       x = norm_at(x, dim, block.device, pin, false);
-    if (turned && traits_.rope) x = g_.same(GraphOp::rope, {x, positions_});
+    if (turned && block.rope) x = g_.same(GraphOp::rope, {x, positions_});
     return x;
   };
-  if (shape_.fused_qkv) {
+  if (traits_.fused_qkv) {
     const int qkv = multiply(in, shape_.n_embd, nq + nk + nv, tokens, block.device, bias);
     h.q = g_.view(qkv, {dk, l.n_heads, tokens}, false);
     h.k = g_.view(qkv, {dk, l.n_kv_heads, tokens}, false);
@@ -206,7 +219,7 @@ int DecoderGraph::attention_core(const Block& block, int q, int k, int v, std::u
   k = g_.view(k, {head_dim_k, cells, n_kv_heads, streams}, false);
   v = g_.view(v, {head_dim_v, cells, n_kv_heads, streams}, false);
   int out;
-  if (request_.flash_attn) {
+  if (flash_) {
     out = g_.op(GraphOp::flash_attention, {head_dim_v, heads, tokens, streams},
                 {q, k, v, inputs.mask});
     const bool quantized_k = hwdb::format_of(request_.type_k).block_weights > 1;
@@ -229,7 +242,10 @@ int DecoderGraph::attention_core(const Block& block, int q, int k, int v, std::u
     out = g_.view(out, {head_dim_v * block.layer.n_heads, Extent::tokens});
   } else {
     const int scores = g_.op(GraphOp::matmul, {cells, tokens, heads, streams}, {k, q});
-    const int weights = g_.same(GraphOp::overwrites, {scores, inputs.mask});
+    // Learned sinks are a weight, and so keep the softmax where the block's weights are.
+    const WeightPlace sinks =
+        shape_.attn_sinks ? vector(block.device, block.layer.n_heads) : WeightPlace{};
+    const int weights = g_.same(GraphOp::overwrites, {scores, inputs.mask}, sinks);
     if (!v_transposed) {
       const hwdb::TensorFormat& format = hwdb::format_of(request_.type_k);
       v = g_.op(GraphOp::fresh, {cells, head_dim_v, n_kv_heads, streams}, {g_.view(v, g_.at(v).ne)},
@@ -279,10 +295,10 @@ int DecoderGraph::attend(const Block& block, const Heads& projected) {
     }
     const Dims rows_k{l.head_dim_k * std::uint64_t{l.n_kv_heads}, Extent::tokens};
     const Dims rows_v{l.head_dim_v * std::uint64_t{l.n_kv_heads}, Extent::tokens};
-    g_.expand(g_.store(g_.view(h.k, rows_k), inputs.k_places, k_cache));
+    g_.expand(g_.store(g_.view(h.k, rows_k, g_.at(h.k).contiguous), inputs.k_places, k_cache));
     int v = h.v;
-    if (!request_.flash_attn && !g_.at(v).contiguous) v = g_.op(GraphOp::fresh, rows_v, {v});
-    g_.expand(g_.store(g_.view(v, rows_v), inputs.v_places, v_cache));
+    if (!flash_ && !g_.at(v).contiguous) v = g_.op(GraphOp::fresh, rows_v, {v});
+    g_.expand(g_.store(g_.view(v, rows_v, g_.at(v).contiguous), inputs.v_places, v_cache));
   }
   int out = attention_core(block, h.q, k_cache, v_cache, l.head_dim_k, l.head_dim_v, l.n_kv_heads,
                            true, kNoTensor);
@@ -355,7 +371,7 @@ int DecoderGraph::experts(int in, const Block& block, Dim tokens) {
   const std::uint64_t n = shape_.n_embd, all = shape_.n_experts, used = shape_.n_experts_used,
                       width = shape_.n_ff_expert;
   const int device = block.device, far = block.expert_device;
-  int logits = multiply(in, n, all, tokens, device, shape_.router_bias);
+  int logits = multiply(in, n, all, tokens, device, traits_.router_bias_weighs);
   int probabilities = traits_.router_picks_first ? logits : g_.same(GraphOp::overwrites, {logits});
   int choice = probabilities;
   if (traits_.router_bias_picks)
@@ -431,49 +447,58 @@ int DecoderGraph::experts(int in, const Block& block, Dim tokens) {
   return sum;
 }
 
+int DecoderGraph::mix_channels(int in, const Block& block, Dim tokens) {
+  if (block.layer.n_experts == 0) return feed_forward(in, block.layer.n_ff, tokens, block.device);
+  int out = experts(in, block, tokens);
+  if (shape_.n_shared_experts == 0) return out;
+  int gate = kNoTensor;
+  if (shape_.shared_expert_gate) {
+    gate = multiply(in, shape_.n_embd, 1, tokens, block.device);
+    gate = g_.same(GraphOp::overwrites, {g_.same(GraphOp::overwrites, {gate}), gate});
+  }
+  const std::uint64_t width = std::uint64_t{shape_.n_ff_shared} * shape_.n_shared_experts;
+  int shared = feed_forward(in, width, tokens, block.device);
+  if (gate != kNoTensor) shared = add(shared, gate);
+  return add(out, shared);
+}
+
 int DecoderGraph::block_output(int in, const Block& block) {
+  using Sum = GraphTraits::ParallelSum;
+  const bool parallel = traits_.parallel != Sum::none;
+  const bool norm_before = !traits_.norm_after_only;
+  const bool norm_after = traits_.norm_after_only || shape_.norms_per_layer >= 4;
+  const bool mixes_tokens = block.layer.kind != hwdb::LayerKind::none;
+  const bool mixes_channels = block.layer.n_ff > 0 || block.layer.n_experts > 0;
+
   int residual = in;
-  const bool before = !traits_.norm_after_only;
-  int normed = before ? norm(in, block) : in;
-  int cur = block.layer.kind == hwdb::LayerKind::mla ? attend_latent(block, normed)
-                                                     : attend(block, project(normed, block));
+  int normed = norm_before && mixes_tokens ? norm(in, block) : in;
+  int cur = in;
+  if (block.layer.kind == hwdb::LayerKind::mla)
+    cur = attend_latent(block, normed);
+  else if (mixes_tokens)
+    cur = attend(block, project(normed, block));
   Dim tokens = Extent::tokens;
   if (block.last && !traits_.outputs_after_blocks) {
     tokens = Extent::outputs;
     const Dims kept{shape_.n_embd, tokens};
     cur = g_.op(GraphOp::lookup, kept, {cur, output_ids_});
     residual = g_.op(GraphOp::lookup, kept, {residual, output_ids_});
-    if (traits_.parallel_ffn) normed = g_.op(GraphOp::lookup, kept, {normed, output_ids_});
+    if (parallel) normed = g_.op(GraphOp::lookup, kept, {normed, output_ids_});
   }
-  const bool after = traits_.norm_after_only || shape_.norms_per_layer >= 4;
-  if (after) cur = norm(cur, block);
-  const auto mix = [&](int x) {
-    if (block.layer.n_experts == 0) return feed_forward(x, block.layer.n_ff, tokens, block.device);
-    int out = experts(x, block, tokens);
-    if (shape_.n_shared_experts > 0) {
-      const std::uint64_t width = std::uint64_t{shape_.n_ff_shared} * shape_.n_shared_experts;
-      int gate = kNoTensor;
-      if (shape_.shared_expert_gate) {
-        gate = multiply(x, shape_.n_embd, 1, tokens, block.device);
-        gate = g_.same(GraphOp::overwrites, {g_.same(GraphOp::overwrites, {gate}), gate});
-      }
-      int shared = feed_forward(x, width, tokens, block.device);
-      if (gate != kNoTensor) shared = g_.same(GraphOp::overwrites, {shared, gate});
-      out = g_.same(GraphOp::overwrites, {out, shared});
-    }
-    return out;
-  };
-  if (traits_.parallel_ffn) {
-    const int ffn = mix(normed);
-    const int sum = g_.same(GraphOp::overwrites, {ffn, cur});
-    return g_.same(GraphOp::overwrites, {sum, residual});
+  if (norm_after && mixes_tokens) cur = norm(cur, block);
+  if (parallel) {
+    const int ffn = mix_channels(normed, block, tokens);
+    if (traits_.parallel == Sum::attention_ffn_residual) return add(add(cur, ffn), residual);
+    if (traits_.parallel == Sum::ffn_residual_attention) return add(add(ffn, residual), cur);
+    return add(add(ffn, cur), residual);
   }
-  const int middle = g_.same(GraphOp::overwrites, {cur, residual});
-  cur = before ? norm(middle, block) : middle;
-  cur = mix(cur);
-  if (after) cur = norm(cur, block, false);
-  return traits_.residual_first ? g_.same(GraphOp::overwrites, {middle, cur})
-                                : g_.same(GraphOp::overwrites, {cur, middle});
+  int middle = cur;
+  if (mixes_tokens)
+    middle = traits_.attention_residual_first ? add(residual, cur) : add(cur, residual);
+  if (!mixes_channels) return middle;
+  cur = mix_channels(norm_before ? norm(middle, block) : middle, block, tokens);
+  if (norm_after) cur = norm(cur, block, false);
+  return traits_.residual_first ? add(middle, cur) : add(cur, middle);
 }
 
 TensorGraph DecoderGraph::build() {
@@ -497,17 +522,16 @@ TensorGraph DecoderGraph::build() {
   const auto cache_inputs = [&](Extent cells) {
     CacheInputs in;
     in.k_places = g_.input({tokens}, 8);
-    in.v_places = g_.input({request_.flash_attn ? 1 : widest_v, tokens}, 8);
-    in.mask =
-        g_.input({cells, Extent::stream_tokens, 1, Extent::streams}, request_.flash_attn ? 2 : 4);
-    const bool turns = !shape_.mla;
-    if (turns && hwdb::format_of(request_.type_k).block_weights > 1 &&
+    in.v_places = g_.input({flash_ ? 1 : widest_v, tokens}, 8);
+    in.mask = g_.input({cells, Extent::stream_tokens, 1, Extent::streams}, flash_ ? 2 : 4);
+    const bool rotates = !shape_.mla;
+    if (rotates && hwdb::format_of(request_.type_k).block_weights > 1 &&
         head_dim_k % kRotation == 0 && head_dim_k > 0) {
       std::uint64_t n = kRotation;
       while (head_dim_k % (2 * n) == 0) n *= 2;
       in.k_rotation = g_.input({n, n}, 4);
     }
-    if (turns && hwdb::format_of(request_.type_v).block_weights > 1 &&
+    if (rotates && hwdb::format_of(request_.type_v).block_weights > 1 &&
         head_dim_v % kRotation == 0 && head_dim_v > 0)
       in.v_rotation = g_.input({kRotation, kRotation}, 4);
     return in;

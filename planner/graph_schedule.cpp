@@ -163,7 +163,8 @@ int Scheduler::copy_of(int source, int device, bool* made) {
   if (!inserted) return it->second;
   GraphTensor copy;
   copy.op = GraphOp::leaf;
-  copy.ne = tensor(source).ne;
+  // A reading with gaps is copied with its gaps.
+  copy.ne = tensor(tensor(source).contiguous ? source : root_of(source)).ne;
   copy.block_bytes = tensor(source).block_bytes;
   copy.block_elements = tensor(source).block_elements;
   copy.contiguous = tensor(source).contiguous;

@@ -5,6 +5,8 @@
 #include <array>
 #include <string_view>
 
+#include "hwdb/tensor_traits.h"
+
 namespace planner {
 namespace {
 
@@ -19,14 +21,26 @@ GraphTraits graph_traits(const hwdb::ModelShape& shape) {
   using namespace std::literals;
   const std::string_view name = shape.architecture;
   GraphTraits t;
-  t.parallel_ffn = is_any(name, std::array{"falcon"sv, "phi2"sv, "command-r"sv, "cohere2"sv,
-                                           "cohere2moe"sv, "gptneox"sv, "plamo"sv});
+  if (is_any(name, std::array{"falcon"sv, "gptneox"sv, "plamo"sv}))
+    t.parallel = GraphTraits::ParallelSum::ffn_attention_residual;
+  if (name == "phi2") t.parallel = GraphTraits::ParallelSum::attention_ffn_residual;
+  if (is_any(name, std::array{"command-r"sv, "cohere2"sv, "cohere2moe"sv}))
+    t.parallel = GraphTraits::ParallelSum::ffn_residual_attention;
+  const hwdb::TensorTraits* layout = hwdb::find_tensor_traits(name);
+  t.fused_qkv = shape.fused_qkv || (layout != nullptr && layout->fused_qkv);
   t.norm_after_only = is_any(name, std::array{"olmo2"sv, "exaone4"sv});
-  t.outputs_after_blocks = is_any(name, std::array{"gpt-oss"sv, "gemma4"sv, "mimo2"sv, "step35"sv});
+  t.outputs_after_blocks = is_any(name, std::array{"gpt-oss"sv, "gemma4"sv});
   t.residual_first = is_any(name, std::array{"phi3"sv, "phimoe"sv});
+  t.attention_residual_first = is_any(name, std::array{"openelm"sv, "jamba"sv});
+  // Cohere's and OLMo's layer norms have no bias (OLMo's not even weights), and so look like RMS.
+  t.layer_norm = shape.norm == hwdb::ModelShape::Norm::layernorm || shape.norms_per_layer == 0 ||
+                 is_any(name, std::array{"command-r"sv, "cohere2"sv, "cohere2moe"sv});
   t.rope = shape.learned_positions == 0 &&
            !is_any(name, std::array{"gpt2"sv, "starcoder"sv, "bloom"sv, "mpt"sv});
-  t.joined_gate_up = shape.fused_gate_up;
+  t.rope_on_windows_only = name == "cohere2";
+  t.never_flash = name == "grok";
+  t.joined_gate_up =
+      shape.fused_gate_up || is_any(name, std::array{"chatglm"sv, "glm4"sv, "phi3"sv});
   t.router_picks_first = name == "gpt-oss";
   t.router_normalizes = is_any(
       name,
@@ -34,15 +48,12 @@ GraphTraits graph_traits(const hwdb::ModelShape& shape) {
                  "dbrx"sv,        "grok"sv,      "glm4moe"sv,   "minimax-m2"sv, "ernie4_5-moe"sv,
                  "hunyuan-moe"sv, "qwen3next"sv, "qwen35moe"sv, "lfm2moe"sv,    "bailingmoe"sv,
                  "bailingmoe2"sv, "gemma4"sv,    "mimo2"sv,     "step35"sv,     "granitehybrid"sv});
-  // DeepSeek V3 and its relatives choose by sigmoid with a bias; V2 by softmax alone.
-  const bool biased_choice =
-      name == "deepseek2" && shape.n_experts >= 128 && shape.first_dense_layers > 1;
-  t.router_normalizes = t.router_normalizes || biased_choice;
-  t.router_bias_picks =
-      biased_choice ||
-      is_any(name, std::array{"glm4moe"sv, "minimax-m2"sv, "ernie4_5-moe"sv, "lfm2moe"sv,
-                              "bailingmoe2"sv, "mimo2"sv, "step35"sv});
-  t.router_groups = biased_choice && shape.n_experts == 256;
+  const bool bias_in_router = layout != nullptr && layout->router_bias_in_router;
+  t.router_bias_weighs = shape.router_bias && bias_in_router;
+  t.router_bias_picks = shape.router_bias && !bias_in_router;
+  // DeepSeek V3 and its relatives choose by sigmoid and bias, V2 by softmax alone.
+  t.router_normalizes = t.router_normalizes || (shape.mla && t.router_bias_picks);
+  t.router_groups = name == "deepseek2" && t.router_bias_picks && shape.n_experts == 256;
   t.weighs_before_experts = name == "llama4";
   return t;
 }
