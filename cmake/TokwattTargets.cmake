@@ -15,7 +15,9 @@ endif()
 add_library(tokwatt_options INTERFACE)
 target_include_directories(tokwatt_options INTERFACE ${PROJECT_SOURCE_DIR})
 target_compile_options(tokwatt_options INTERFACE -Wall -Wextra -Wpedantic -Wshadow -Wnon-virtual-dtor
-                                                 -Wold-style-cast -Woverloaded-virtual)
+                                                 -Wold-style-cast -Woverloaded-virtual
+                                                 # Designated initialisers leave the rest at its default on purpose.
+                                                 -Wno-missing-field-initializers)
 if(TOKWATT_WERROR)
   target_compile_options(tokwatt_options INTERFACE -Werror)
 endif()

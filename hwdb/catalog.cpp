@@ -19,6 +19,9 @@
 namespace hwdb {
 namespace {
 
+// A longer text is no name: only its beginning is looked up.
+constexpr std::size_t kLongestName = 256;
+
 /// Lays the rows of `over` on `base`: equal keys replace, new ones are added.
 template <class Row>
 void overlay(std::vector<Row>&& over, std::vector<Row>* base) {
@@ -79,6 +82,9 @@ std::string shown(const CpuRow& row) {
 std::string shown(const SystemRow& row) {
   return row.name;
 }
+std::string shown(const LinkRow& row) {
+  return row.name;
+}
 template <class Row>
 std::string shown(const Row& row) {
   return row.id;
@@ -105,7 +111,6 @@ class LazyIndex {
   std::unique_ptr<NameIndex> index_;
 };
 
-template <class Row>
 Error unknown(std::string_view kind, std::string_view name, const NameIndex& index) {
   const std::vector<std::string> nearest = index.nearest(name);
   return {"name.unknown", "no " + std::string(kind) + " of that name is known", std::string(name),
@@ -129,20 +134,50 @@ const Row* by_id(const std::vector<Row>& rows, std::string_view id) {
   return it == rows.end() ? nullptr : &*it;
 }
 
+template <class Row>
+bool sold_with(const Row& row, std::uint64_t gib) {
+  return std::ranges::find(row.memory_bytes, gib * kGiB) != row.memory_bytes.end();
+}
+
+/// The rows one of whose names has the same letters: what most look-ups are, answered without an
+/// index.
+template <class Row>
+std::vector<const Row*> by_letters(const std::vector<Row>& rows, std::string_view name) {
+  std::vector<const Row*> found;
+  for (const Row& row : rows) {
+    bool hit = same_letters(row.id, name) || same_letters(shown(row), name);
+    if constexpr (requires { row.aliases; }) {
+      hit = hit || std::ranges::any_of(row.aliases, [&](const std::string& alias) {
+              return same_letters(alias, name);
+            });
+    }
+    if (hit) found.push_back(&row);
+  }
+  return found;
+}
+
 /// The one row of a name, for kinds whose rows do not come in variants.
 template <class Row>
 Result<const Row*> find_single(std::string_view kind, std::string_view kinds, std::string_view name,
-                               const std::vector<Row>& rows, const NameIndex& index) {
+                               const std::vector<Row>& rows, const NameRules& rules,
+                               LazyIndex* names) {
+  name = name.substr(0, kLongestName);
+  if (const Row* row = by_id(rows, name)) return row;
+  std::vector<const Row*> candidates = by_letters(rows, name);
+  if (candidates.size() == 1) return candidates[0];
+  const NameIndex& index = names->of(rows, rules);
   const NameIndex::Found found = index.find(name);
-  if (found.rows.empty()) return unknown<Row>(kind, name, index);
+  if (found.rows.empty()) return unknown(kind, name, index);
   if (found.rows.size() == 1) return &rows[found.rows[0]];
-  std::vector<const Row*> candidates;
+  candidates.clear();
   for (std::uint32_t row : found.rows) candidates.push_back(&rows[row]);
+  if constexpr (requires(Row row) { row.memory_bytes; }) {
+    std::vector<const Row*> of_size;
+    std::ranges::copy_if(candidates, std::back_inserter(of_size),
+                         [&](const Row* row) { return sold_with(*row, found.memory_gib); });
+    if (of_size.size() == 1) return of_size[0];
+  }
   return ambiguous(kinds, name, candidates);
-}
-
-bool sold_with(const GpuRow& row, std::uint64_t gib) {
-  return std::ranges::find(row.memory_bytes, gib * kGiB) != row.memory_bytes.end();
 }
 
 /// The name without sizes and core counts: builds of one product share it.
@@ -272,6 +307,9 @@ const std::vector<SpeedFactorRow>& Catalog::speed_factors() const {
 
 const std::vector<ScoreRow>& Catalog::scores() const {
   std::call_once(tables_->scores_made, [&] {
+    std::size_t count = 0;
+    for (const ScoreTableRow& table : score_tables()) count += table.scores.size();
+    tables_->scores.reserve(count);
     for (const ScoreTableRow& table : score_tables()) {
       for (const ScoreEntry& entry : table.scores) {
         tables_->scores.push_back(
@@ -295,12 +333,14 @@ double Catalog::default_value(std::string_view id) const {
 }
 
 Result<const GpuRow*> Catalog::find_gpu(std::string_view name) const {
+  name = name.substr(0, kLongestName);
   const std::vector<GpuRow>& rows = gpus();
   if (const GpuRow* row = by_id(rows, name)) return row;
+  std::vector<const GpuRow*> candidates = by_letters(rows, name);
+  if (!candidates.empty()) return *std::ranges::min_element(candidates, larger);
   const NameIndex& index = tables_->gpu_names.of(rows, kGpuNames);
   const NameIndex::Found found = index.find(name);
-  if (found.rows.empty()) return unknown<GpuRow>("GPU", name, index);
-  std::vector<const GpuRow*> candidates, of_size;
+  if (found.rows.empty()) return unknown("GPU", name, index);
   for (std::uint32_t row : found.rows) candidates.push_back(&rows[row]);
   if (!found.exact) {
     for (const GpuRow* row : candidates) {
@@ -308,6 +348,7 @@ Result<const GpuRow*> Catalog::find_gpu(std::string_view name) const {
     }
   }
   if (found.memory_gib > 0) {
+    std::vector<const GpuRow*> of_size;
     std::ranges::copy_if(candidates, std::back_inserter(of_size),
                          [&](const GpuRow* row) { return sold_with(*row, found.memory_gib); });
     // The memory of a unified machine is the machine's, whatever sizes the row knows.
@@ -327,55 +368,30 @@ Result<const GpuRow*> Catalog::find_gpu(std::string_view name) const {
 }
 
 Result<const CpuRow*> Catalog::find_cpu(std::string_view name) const {
-  if (const CpuRow* row = by_id(cpus(), name)) return row;
-  return find_single("CPU", "CPUs", name, cpus(), tables_->cpu_names.of(cpus(), kCpuNames));
+  return find_single("CPU", "CPUs", name, cpus(), kCpuNames, &tables_->cpu_names);
 }
 
 Result<const ModelRow*> Catalog::find_model(std::string_view name) const {
-  if (const ModelRow* row = by_id(models(), name)) return row;
-  const NameIndex& index = tables_->model_names.of(models(), kModelNames);
   const std::size_t owner = name.rfind('/');
-  auto found = find_single("model", "models", owner == name.npos ? name : name.substr(owner + 1),
-                           models(), index);
-  if (found) return found;
-  Error error = found.error();
-  error.where = std::string(name);
-  return error;
+  const std::string_view own = owner == name.npos ? name : name.substr(owner + 1);
+  return find_single("model", "models", own, models(), kModelNames, &tables_->model_names);
 }
 
 Result<const TariffRow*> Catalog::find_tariff(std::string_view name) const {
-  if (const TariffRow* row = by_id(tariffs(), name)) return row;
-  return find_single("tariff", "tariffs", name, tariffs(),
-                     tables_->tariff_names.of(tariffs(), kTariffNames));
+  return find_single("tariff", "tariffs", name, tariffs(), kTariffNames, &tables_->tariff_names);
 }
 
 Result<const LinkRow*> Catalog::find_link(std::string_view name) const {
-  if (const LinkRow* row = by_id(links(), name)) return row;
-  return find_single("link", "links", name, links(), tables_->link_names.of(links(), kLinkNames));
+  return find_single("link", "links", name, links(), kLinkNames, &tables_->link_names);
 }
 
 Result<const SystemRow*> Catalog::find_system(std::string_view name) const {
-  const std::vector<SystemRow>& rows = systems();
-  if (const SystemRow* row = by_id(rows, name)) return row;
-  const NameIndex& index = tables_->system_names.of(rows, kSystemNames);
-  const NameIndex::Found found = index.find(name);
-  if (found.rows.size() <= 1 || found.memory_gib == 0) {
-    return find_single("computer", "computers", name, rows, index);
-  }
-  std::vector<const SystemRow*> candidates;
-  for (std::uint32_t row : found.rows) {
-    const auto& sizes = rows[row].memory_bytes;
-    if (std::ranges::find(sizes, found.memory_gib * kGiB) != sizes.end()) {
-      candidates.push_back(&rows[row]);
-    }
-  }
-  if (candidates.size() == 1) return candidates[0];
-  return find_single("computer", "computers", name, rows, index);
+  return find_single("computer", "computers", name, systems(), kSystemNames,
+                     &tables_->system_names);
 }
 
 Result<const PresetRow*> Catalog::find_preset(std::string_view name) const {
-  return find_single("preset", "presets", name, presets(),
-                     tables_->preset_names.of(presets(), kPresetNames));
+  return find_single("preset", "presets", name, presets(), kPresetNames, &tables_->preset_names);
 }
 
 std::vector<const GpuRow*> Catalog::find_gpus_by_pci_id(std::string_view id) const {

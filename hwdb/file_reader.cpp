@@ -144,7 +144,9 @@ Status FileReader::check_unchanged() const {
 }
 
 WindowReader::WindowReader(const FileReader& file, std::uint64_t position, std::size_t window)
-    : file_(&file), position_(std::min(position, file.size())), buffer_(window) {}
+    : file_(&file),
+      position_(std::min(position, file.size())),
+      buffer_(static_cast<std::size_t>(std::min<std::uint64_t>(window, file.size() - position_))) {}
 
 void WindowReader::skip(std::uint64_t size) {
   size = std::min(size, left());

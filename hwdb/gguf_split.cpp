@@ -46,7 +46,8 @@ Result<SplitKeys> read_split_keys(const GgufFile& gguf) {
   keys.number = number->value_or(0);
   keys.count = count->value_or(1);
   keys.tensors = *tensors;
-  // A count of 0 is written by no tool that splits.
+  // Merging shards leaves a count of 0 beside the number of tensors, which is then checked.
+  if (keys.count == 0 && keys.number == 0 && keys.tensors) keys.count = 1;
   if (keys.count == 0 || keys.count > limits::kShards) {
     return gguf.key_error("gguf.split", "split.count",
                           fmt::format("is {}, expected 1 to {}", keys.count, limits::kShards));

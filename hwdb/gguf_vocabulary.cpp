@@ -210,7 +210,8 @@ class VocabularyReader {
   /// begin with a space.
   Status check_merges() {
     if (merges_ == nullptr || merges_->count == 0) return Ok{};
-    const NameSet pieces(std::exchange(hashes_, {}));
+    const NameSet pieces(hashes_);
+    hashes_ = {};
     std::string problem;
     Status walked = for_each_string(gguf_, *merges_, [&](std::uint64_t i, std::string_view text) {
       const std::size_t space = text.find(' ', 1);

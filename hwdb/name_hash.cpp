@@ -21,16 +21,24 @@ std::uint64_t mix(std::uint64_t a) {
 }  // namespace
 
 std::uint64_t hash_text(std::string_view text) {
-  std::uint64_t state = (text.size() + 1) * kOdd1;
-  while (text.size() >= 8) {
+  const auto load = [&](std::size_t at, std::size_t bytes) {
     std::uint64_t word = 0;
-    std::memcpy(&word, text.data(), 8);
-    state = mix(state ^ word) * kOdd1;
-    text.remove_prefix(8);
+    std::memcpy(&word, text.data() + at, bytes);
+    return word;
+  };
+  const std::size_t size = text.size();
+  std::uint64_t state = (size + 1) * kOdd1;
+  for (std::size_t at = 0; at + 8 < size; at += 8) state = mix(state ^ load(at, 8)) * kOdd1;
+  // The rest by loads that may overlap what was taken already.
+  std::uint64_t rest = 0;
+  if (size >= 8) {
+    rest = load(size - 8, 8);
+  } else if (size >= 4) {
+    rest = load(0, 4) << 32 | load(size - 4, 4);
+  } else if (size > 0) {
+    rest = load(0, 1) << 16 | load(size / 2, 1) << 8 | load(size - 1, 1);
   }
-  std::uint64_t word = 0;
-  for (const char c : text) word = word << 8 | static_cast<unsigned char>(c);
-  return mix(mix(state ^ word) * kOdd1);
+  return mix(mix(state ^ rest) * kOdd1);
 }
 
 std::optional<std::size_t> find_duplicate(
@@ -50,25 +58,29 @@ std::optional<std::size_t> find_duplicate(
   return *twice;
 }
 
-NameSet::NameSet(std::vector<std::uint64_t> hashes) {
-  const unsigned bits = static_cast<unsigned>(std::bit_width(hashes.size() | 1));
+NameSet::NameSet(const std::vector<std::uint64_t>& hashes) {
+  // Half full on average, so that few buckets overflow.
+  const unsigned bits = static_cast<unsigned>(std::bit_width(hashes.size() / (kSlots / 2) | 1));
   shift_ = 64 - bits;
-  starts_.assign((std::size_t{1} << bits) + 1, 0);
-  for (const std::uint64_t hash : hashes) ++starts_[bucket_of(hash) + 1];
-  std::partial_sum(starts_.begin(), starts_.end(), starts_.begin());
-  hashes_.resize(hashes.size());
-  std::vector<std::uint32_t> next(starts_.begin(), starts_.end() - 1);
-  for (const std::uint64_t hash : hashes) hashes_[next[bucket_of(hash)]++] = hash;
-  for (std::size_t b = 0; b + 1 < starts_.size(); ++b) {
-    if (starts_[b + 1] - starts_[b] > 1)
-      std::sort(hashes_.begin() + starts_[b], hashes_.begin() + starts_[b + 1]);
+  buckets_.resize(std::size_t{1} << bits);
+  for (const std::uint64_t hash : hashes) {
+    auto& tags = buckets_[bucket_of(hash)].tags;
+    const auto free = std::ranges::find(tags, 0u);
+    if (free != tags.end()) {
+      *free = tag_of(hash);
+    } else {
+      overflow_.push_back(hash);
+    }
   }
+  std::ranges::sort(overflow_);
 }
 
 bool NameSet::contains(std::uint64_t hash) const {
-  const std::size_t bucket = bucket_of(hash);
-  return std::binary_search(hashes_.begin() + starts_[bucket],
-                            hashes_.begin() + starts_[bucket + 1], hash);
+  const auto& tags = buckets_[bucket_of(hash)].tags;
+  const std::uint32_t tag = tag_of(hash);
+  bool found = false;
+  for (const std::uint32_t t : tags) found |= t == tag;
+  return found || (tags.back() != 0 && std::ranges::binary_search(overflow_, hash));
 }
 
 }  // namespace hwdb

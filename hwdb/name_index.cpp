@@ -19,19 +19,20 @@ constexpr std::string_view kGpuLeftOut[] = {
     "titan", "series",     "xe",        "iris",   "jetson",      "adreno",
     "pro",   "generation", "blackwell", "server", "workstation", "memory"};
 constexpr std::string_view kCpuNoise[] = {
-    "intel",     "amd",      "apple",  "cpu",    "processor",   "core", "cores",
-    "gpu",       "soc",      "with",   "gen",    "r",           "tm",   "genuine",
-    "authentic", "qualcomm", "nvidia", "ampere", "corporation", "inc"};
+    "intel",  "amd",    "apple",       "cpu", "processor", "core",    "cores",     "gpu",
+    "soc",    "with",   "gen",         "r",   "tm",        "genuine", "authentic", "qualcomm",
+    "nvidia", "ampere", "corporation", "inc", "plus",      "radxa"};
 constexpr std::string_view kCpuLeftOut[] = {
     "ryzen", "epyc", "xeon", "threadripper", "i3",     "i5",       "i7",     "i9",        "3",
     "5",     "7",    "9",    "ultra",        "gold",   "platinum", "silver", "pro",       "ai",
     "hx",    "v2",   "v3",   "v4",           "bionic", "altra",    "max",    "snapdragon"};
 constexpr std::string_view kSystemNoise[] = {
-    "nvidia", "apple", "computer", "developer", "kit", "board", "mainboard", "box",  "pc",
-    "inch",   "amd",   "the",      "model",     "b",   "core",  "gpu",       "cores"};
+    "nvidia", "apple", "computer", "developer", "kit", "board", "mainboard", "box",   "pc",
+    "inch",   "amd",   "the",      "model",     "b",   "core",  "gpu",       "cores", "plus"};
 constexpr std::string_view kModelNoise[] = {"instruct", "it",     "chat", "hf",    "gguf",
                                             "meta",     "latest", "qat",  "model", "text",
                                             "nvidia",   "c4ai",   "fp16", "bf16",  "preview"};
+constexpr std::string_view kIntelWords[] = {"intel", "core", "i3", "i5", "i7", "i9"};
 constexpr std::string_view kNone[] = {"\x01"};  // no word is ever this
 
 bool contains(std::span<const std::string_view> list, std::string_view word) {
@@ -132,6 +133,11 @@ NameIndex::Key NameIndex::key_of(std::string_view name) const {
                               starts_with_digit(word) && word.size() > 2;
       if (generation) continue;
     }
+    // Intel's F and KF parts are the same chip without graphics.
+    if (cpu && word.size() > 4 && word.ends_with('f') && starts_with_digit(word) &&
+        contains(kIntelWords, words[0])) {
+      word.pop_back();
+    }
     if (rules_->versions && word.ends_with(".0")) word.resize(word.size() - 2);
     if (!contains(rules_->noise, word)) key.words.push_back(std::move(word));
   }
@@ -151,29 +157,60 @@ std::string NameIndex::without_left_out(const std::vector<std::string>& words) c
 }
 
 void NameIndex::add(std::uint32_t row, std::string_view name) {
-  const auto append = [row](std::vector<std::uint32_t>& rows) {
-    if (std::ranges::find(rows, row) == rows.end()) rows.push_back(row);
-  };
   Key key = key_of(name);
   if (key.words.empty()) return;
-  if (names_.empty() || names_.back().first != row) names_.emplace_back(row, name);
-  append(full_[join_words(key.words)]);
+  const auto entry = static_cast<std::uint32_t>(entries_.size());
+  full_[join_words(key.words)].push_back(entry);
   const std::string shortened = without_left_out(key.words);
-  if (!shortened.empty()) append(short_[shortened]);
-  if (rules_->words_missing) words_.emplace_back(row, std::move(key.words));
+  if (!shortened.empty()) short_[shortened].push_back(entry);
+  entries_.push_back({row, key.memory_gib > 0, std::string(name), std::move(key.words)});
+}
+
+std::vector<std::uint32_t> NameIndex::rows_of(const std::vector<std::uint32_t>& entries,
+                                              bool size_asked) const {
+  const bool plain_exists =
+      std::ranges::any_of(entries, [&](std::uint32_t entry) { return !entries_[entry].sized; });
+  std::vector<std::uint32_t> rows;
+  for (std::uint32_t entry : entries) {
+    if (!size_asked && plain_exists && entries_[entry].sized) continue;
+    const std::uint32_t row = entries_[entry].row;
+    if (std::ranges::find(rows, row) == rows.end()) rows.push_back(row);
+  }
+  return rows;
+}
+
+std::vector<std::uint32_t> NameIndex::closest(const std::vector<std::uint32_t>& entries,
+                                              const std::vector<std::string>& words) const {
+  std::pair<std::size_t, std::size_t> best{0, 0};  // words of the query found, words not asked for
+  std::vector<std::uint32_t> kept;
+  for (std::uint32_t entry : entries) {
+    const std::vector<std::string>& known = entries_[entry].words;
+    const auto shared =
+        static_cast<std::size_t>(std::ranges::count_if(words, [&](const std::string& word) {
+          return std::ranges::find(known, word) != known.end();
+        }));
+    const std::size_t extra = known.size() - std::min(known.size(), shared);
+    const bool better =
+        kept.empty() || shared > best.first || (shared == best.first && extra < best.second);
+    const bool equal = !kept.empty() && shared == best.first && extra == best.second;
+    if (better) kept.clear();
+    if (better) best = {shared, extra};
+    if (better || equal) kept.push_back(entry);
+  }
+  return kept;
 }
 
 std::vector<std::uint32_t> NameIndex::rows_holding(const std::vector<std::string>& words) const {
   std::vector<std::uint32_t> rows;
   std::size_t fewest = SIZE_MAX;
-  for (const auto& [row, known] : words_) {
+  for (const Entry& entry : entries_) {
     const auto in_name = [&](const std::string& word) {
-      return std::ranges::find(known, word) != known.end();
+      return std::ranges::find(entry.words, word) != entry.words.end();
     };
     if (!std::ranges::all_of(words, in_name)) continue;
     std::size_t extra = 0;
     bool sizes = true;
-    for (const std::string& word : known) {
+    for (const std::string& word : entry.words) {
       if (std::ranges::find(words, word) != words.end()) continue;
       ++extra;
       sizes = sizes && only_size(word);
@@ -181,7 +218,7 @@ std::vector<std::uint32_t> NameIndex::rows_holding(const std::vector<std::string
     if (!sizes || extra > fewest) continue;
     if (extra < fewest) rows.clear();
     fewest = extra;
-    if (std::ranges::find(rows, row) == rows.end()) rows.push_back(row);
+    if (std::ranges::find(rows, entry.row) == rows.end()) rows.push_back(entry.row);
   }
   return rows;
 }
@@ -190,16 +227,16 @@ NameIndex::Found NameIndex::find(std::string_view name) const {
   std::vector<Key> keys;
   for (const std::string& text : readings(name)) keys.push_back(key_of(text));
   std::uint64_t memory_gib = 0;
-  for (const Key& key : keys) memory_gib = memory_gib ? memory_gib : key.memory_gib;
+  for (const Key& key : keys) memory_gib = memory_gib > 0 ? memory_gib : key.memory_gib;
   for (const Key& key : keys) {
     if (const auto it = full_.find(join_words(key.words)); it != full_.end()) {
-      return {it->second, memory_gib, true};
+      return {rows_of(it->second, memory_gib > 0), memory_gib, true};
     }
   }
   for (const Key& key : keys) {
     const std::string shortened = without_left_out(key.words);
     if (const auto it = short_.find(shortened); !shortened.empty() && it != short_.end()) {
-      return {it->second, memory_gib, false};
+      return {rows_of(closest(it->second, key.words), memory_gib > 0), memory_gib, false};
     }
   }
   if (rules_->words_missing) {
@@ -212,10 +249,20 @@ NameIndex::Found NameIndex::find(std::string_view name) const {
 }
 
 std::vector<std::string> NameIndex::nearest(std::string_view name) const {
+  constexpr std::size_t kShown = 5, kLooked = 20;
   std::vector<std::string> names;
-  names.reserve(names_.size());
-  for (const auto& [row, first] : names_) names.push_back(first);
-  return nearest_names(name, names);
+  names.reserve(entries_.size());
+  for (const Entry& entry : entries_) names.push_back(entry.name);
+  std::vector<std::string> shown;
+  for (const std::string& near : nearest_names(name, names, kLooked)) {
+    const auto hit = std::ranges::find(entries_, near, &Entry::name);
+    // Rows are added one after the other, so the row's first name is its first entry.
+    const auto first = std::ranges::find(entries_, hit->row, &Entry::row);
+    if (shown.size() < kShown && std::ranges::find(shown, first->name) == shown.end()) {
+      shown.push_back(first->name);
+    }
+  }
+  return shown;
 }
 
 }  // namespace hwdb

@@ -2,7 +2,6 @@
 #pragma once
 
 #include <cstdint>
-#include <map>
 #include <span>
 #include <string>
 #include <string_view>
@@ -34,30 +33,41 @@ class NameIndex {
   void add(std::uint32_t row, std::string_view name);
 
   struct Found {
-    std::vector<std::uint32_t> rows;  // in the order they were added
+    std::vector<std::uint32_t> rows;  // each once
     std::uint64_t memory_gib = 0;     // the size in the name, 0: none
     bool exact = true;                // false: found by leaving words out
   };
   /// The rows of that name: read whole, then without its parenthesis, then by the parenthesis
-  /// alone; after that the same with the words that people leave out.
+  /// alone; after that the same with the words that people leave out. Where no size is asked for,
+  /// names without one go before names with one.
   Found find(std::string_view name) const;
 
   /// The first names of the rows that look most like `name`.
   std::vector<std::string> nearest(std::string_view name) const;
 
  private:
+  /// A name that was added.
+  struct Entry {
+    std::uint32_t row;
+    bool sized;  // it holds a memory size
+    std::string name;
+    std::vector<std::string> words;  // without noise
+  };
   struct Key {
     std::vector<std::string> words;
     std::uint64_t memory_gib = 0;
   };
   Key key_of(std::string_view name) const;
   std::string without_left_out(const std::vector<std::string>& words) const;
+  std::vector<std::uint32_t> rows_of(const std::vector<std::uint32_t>& entries,
+                                     bool size_asked) const;
+  std::vector<std::uint32_t> closest(const std::vector<std::uint32_t>& entries,
+                                     const std::vector<std::string>& words) const;
   std::vector<std::uint32_t> rows_holding(const std::vector<std::string>& words) const;
 
   const NameRules* rules_;
-  std::unordered_map<std::string, std::vector<std::uint32_t>> full_, short_;
-  std::vector<std::pair<std::uint32_t, std::vector<std::string>>> words_;
-  std::vector<std::pair<std::uint32_t, std::string>> names_;
+  std::vector<Entry> entries_;
+  std::unordered_map<std::string, std::vector<std::uint32_t>> full_, short_;  // to entries
 };
 
 }  // namespace hwdb

@@ -21,6 +21,7 @@ char lower(char c) {
 
 /// Length of a "(R)", "(TM)" or "(C)" mark at `at`, 0 when there is none.
 std::size_t mark_length(std::string_view text, std::size_t at) {
+  if (text[at] != '(') return 0;
   for (std::string_view mark : {"(r)", "(tm)", "(c)"}) {
     if (text.size() - at < mark.size()) continue;
     if (std::ranges::equal(text.substr(at, mark.size()), mark, {}, lower)) return mark.size();
@@ -45,7 +46,8 @@ double likeness(std::string_view wanted_key, const std::vector<std::string>& wan
       2.0 * static_cast<double>(shared) / static_cast<double>(words.size() + wanted_words.size());
   const double longest = static_cast<double>(std::max(key.size(), wanted_key.size()));
   const double close = 1.0 - static_cast<double>(edit_distance(wanted_key, key)) / longest;
-  const bool part = key.find(wanted_key) != std::string::npos;
+  const bool part =
+      key.find(wanted_key) != std::string::npos || wanted_key.find(key) != std::string_view::npos;
   return 0.4 * overlap + 0.6 * close + (part ? 0.2 : 0.0);
 }
 
@@ -53,6 +55,7 @@ double likeness(std::string_view wanted_key, const std::vector<std::string>& wan
 
 std::vector<std::string> name_words(std::string_view text) {
   std::vector<std::string> words;
+  words.reserve(8);
   std::string word;
   const auto finish = [&] {
     if (!word.empty()) words.push_back(std::exchange(word, {}));
@@ -64,7 +67,11 @@ std::vector<std::string> name_words(std::string_view text) {
       continue;
     }
     const char c = text[i];
-    if (c == '+') continue;
+    if (c == '+') {
+      finish();
+      words.emplace_back("plus");
+      continue;
+    }
     const bool dot = c == '.' && !word.empty() && is_digit(word.back()) && i + 1 < text.size() &&
                      is_digit(text[i + 1]);
     if (!is_digit(c) && !is_letter(c) && !dot) {
@@ -86,6 +93,17 @@ std::string join_words(std::span<const std::string> words) {
 
 std::string normalise_name(std::string_view text) {
   return join_words(name_words(text));
+}
+
+bool same_letters(std::string_view a, std::string_view b) {
+  const auto counts = [](char c) { return is_digit(c) || is_letter(c) || c == '.' || c == '+'; };
+  std::size_t i = 0, j = 0;
+  for (;; ++i, ++j) {
+    while (i < a.size() && !counts(a[i])) ++i;
+    while (j < b.size() && !counts(b[j])) ++j;
+    if (i == a.size() || j == b.size()) return i == a.size() && j == b.size();
+    if (lower(a[i]) != lower(b[j])) return false;
+  }
 }
 
 std::size_t edit_distance(std::string_view a, std::string_view b) {

@@ -11,7 +11,7 @@ namespace hwdb {
 
 /// The words of a name in lower case: split at everything but letters, digits and the dot of a
 /// number, and between letters (two or more) and a number ("RTX4090" -> rtx, 4090; "a3b" stays
-/// one). "(R)", "(TM)" and '+' are dropped.
+/// one). "(R)" and "(TM)" are dropped, '+' is the word plus.
 std::vector<std::string> name_words(std::string_view text);
 
 /// The words joined: equal for "RTX 4090", "rtx-4090" and "RTX4090".
@@ -19,6 +19,10 @@ std::string normalise_name(std::string_view text);
 
 /// The same after words have been dropped from the list.
 std::string join_words(std::span<const std::string> words);
+
+/// True when both hold the same letters, digits, dots and pluses in the same order; case and all
+/// else do not matter. Cheaper than comparing words, and narrower.
+bool same_letters(std::string_view a, std::string_view b);
 
 /// The smallest number of inserted, deleted, replaced or swapped neighbouring characters that turns
 /// `a` into `b`.

@@ -12,7 +12,11 @@ TEST(Names, SpellingsOfOneNameBecomeOneKey) {
   for (const char* text : {"RTX 4090", "rtx-4090", "RTX4090", " RTX  4090 ", "RTX(TM) 4090"}) {
     EXPECT_EQ(normalise_name(text), "rtx4090") << text;
   }
-  EXPECT_EQ(normalise_name("Ryzen AI Max+ 395"), normalise_name("ryzen-ai-max 395"));
+  EXPECT_EQ(normalise_name("Command R+"), normalise_name("command-r-plus"));
+  EXPECT_TRUE(same_letters("GeForce RTX-4090", "geforce rtx4090"));
+  EXPECT_FALSE(same_letters("Llama 3.1 8B", "Llama 318B"));
+  EXPECT_FALSE(same_letters("RTX 4090", "RTX 4090 D"));
+  EXPECT_FALSE(same_letters("Command R+", "Command R"));
 }
 
 TEST(Names, WordsSplitBeforeNumbersButNotInsideShortLabels) {

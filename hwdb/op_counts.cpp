@@ -10,7 +10,7 @@
 namespace hwdb {
 namespace {
 
-const TensorType kF16 = tensor_type("F16");
+const TensorType kF32 = tensor_type("F32");
 
 bool is_matrix(const TensorInfo& info) {
   return info.ne[0] > 1 && info.rows() > 1;
@@ -231,7 +231,7 @@ bool stays_16_bit(const PlannedTensor& tensor, bool tables_too) {
   const bool table =
       tensor.role == TensorRole::token_embedding || tensor.role == TensorRole::output;
   if (table && tables_too) return !is_matrix(tensor.info);
-  return tensor.layer < 0 || tensor.info.type != kF16;
+  return tensor.layer < 0 || tensor.info.type == kF32;
 }
 
 }  // namespace

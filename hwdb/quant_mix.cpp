@@ -537,6 +537,8 @@ Status apply_preset(const ModelShape& shape, const QuantOptions& options,
   const bool copies = one_of(plain, kF32, kF16, kBf16);
   Mix mix(shape, traits, *preset, options, *tensors);
   for (PlannedTensor& tensor : *tensors) {
+    // Experts that were published in MXFP4 stay so; making other types of them would need F32.
+    if (tensor.info.type == kMxfp4 && plain != kF32) continue;
     if (copies) {
       if (plain != kF32 && tensor.info.type == kF32) continue;
       if (auto ok = set_type(plain, &tensor); !ok) return ok;

@@ -101,7 +101,7 @@ Status check_shape(const ModelShape& shape, const std::string& where) {
 PerLayer collapse(std::vector<std::uint32_t> values) {
   PerLayer out;
   const bool same = std::ranges::adjacent_find(values, std::ranges::not_equal_to{}) == values.end();
-  if (same && values.size() > 1) values.resize(1);
+  if (same && values.size() > 1) values.erase(values.begin() + 1, values.end());
   out.values = std::move(values);
   return out;
 }

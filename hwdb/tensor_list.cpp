@@ -83,7 +83,8 @@ class ListBuilder {
   std::string missing_;  // the first size that the shape lacks
 };
 
-const TensorType kF16 = tensor_type("F16"), kF32 = tensor_type("F32");
+const TensorType kF16 = tensor_type("F16"), kF32 = tensor_type("F32"),
+                 kMxfp4 = tensor_type("MXFP4");
 
 void ListBuilder::add(std::string name, Dims dims, TensorRole role, std::int32_t layer) {
   PlannedTensor tensor;
@@ -93,12 +94,19 @@ void ListBuilder::add(std::string name, Dims dims, TensorRole role, std::int32_t
   const bool matrix = dims[1] > 1 || dims[2] > 1 || dims[3] > 1;
   const bool convertible = matrix && name.ends_with(".weight") && !stays_f32(name);
   tensor.info.type = convertible ? kF16 : kF32;
+  if (convertible && role == TensorRole::routed_experts && traits_.mxfp4_experts &&
+      dims[0] % format_of(kMxfp4).block_weights == 0) {
+    tensor.info.type = kMxfp4;
+  }
   std::uint64_t elements = 1;
   for (std::uint64_t n : dims) {
     if (n == 0 && missing_.empty()) missing_ = name;
     if (!checked_mul(elements, n, &elements)) overflow_ = true;
   }
-  if (!checked_mul(elements, convertible ? 2 : 4, &tensor.info.bytes)) overflow_ = true;
+  const TensorFormat& format = format_of(tensor.info.type);
+  if (!checked_mul(elements / format.block_weights, format.block_bytes, &tensor.info.bytes)) {
+    overflow_ = true;
+  }
   tensor.info.name = std::move(name);
   tensors_.push_back(std::move(tensor));
 }

@@ -35,9 +35,9 @@ struct Assumptions {
   /// Arithmetic peak of a device of which only the bandwidth is known, FLOPs per byte. A judgement
   /// on the low side of what is sold.
   double flops_per_byte = 40;
-  /// What routed experts reach of the prefill MFU of dense matrices: few tokens an expert, gather
-  /// and scatter. From the rows with experts that the class factors were fitted to.
-  double expert_mfu_share = 0.7;
+  /// Routed experts reach t / (t + this) of the prefill MFU of dense matrices when an expert gets t
+  /// tokens of a micro-batch. From the rows with experts that the class factors were fitted to.
+  double expert_half_tokens = 32;
   /// Dispatches of a layer with routed experts, in dense layers. From the same rows.
   double expert_layer_dispatches = 2;
 

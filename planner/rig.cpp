@@ -17,6 +17,8 @@ using hwdb::Bytes;
 using hwdb::Error;
 using hwdb::Sourced;
 
+constexpr std::uint32_t kPlainCores = 8;  // of a processor whose count nobody knows
+
 Error rig_error(std::string_view code, std::string what, std::string_view where,
                 std::string hint = "") {
   return {std::string(code), std::move(what), std::string(where), std::move(hint)};
@@ -167,7 +169,7 @@ class Builder {
       if (is_shared_memory_platform(*gpu) || gpu->kind == "integrated")
         shared_gpu_ = gpu;
       else
-        add_boards(*gpu, 1, 0);
+        add_boards(*gpu, std::clamp(row.gpu_count, 1u, 64u), 0);
     }
     return add_memory(item.memory, item.text);
   }
@@ -375,7 +377,7 @@ class Builder {
       }
       if (!number) return number.error();
     }
-    if (cpu.cores == 0) cpu.cores = plain_host(catalog_).cores;
+    if (cpu.cores == 0) cpu.cores = kPlainCores;
     if (cpu.threads == 0) cpu.threads = cpu.cores;
     return hwdb::Ok{};
   }
@@ -416,7 +418,7 @@ class Builder {
       if (!system_ && machine_.form == "desktop" && !text_.laptop)
         machine_.form = form_of(*cpu_row_, packages_);
       if (machine_.cpu.cores == 0) {
-        machine_.cpu.cores = plain_host(catalog_).cores * packages_;
+        machine_.cpu.cores = kPlainCores * packages_;
         machine_.cpu.threads = machine_.cpu.cores;
         note(fmt::format("{}: its core count is not known; {} assumed.", cpu_row_->name,
                          machine_.cpu.cores));
@@ -425,11 +427,16 @@ class Builder {
         note(fmt::format("{}: its figures were not found in a source that could be checked.",
                          cpu_row_->name));
     } else if (!custom_cpu_) {
-      const PlainHost host = plain_host(catalog_);
-      machine_.cpu.name = "plain current processor";
-      machine_.cpu.cores = host.cores;
-      machine_.cpu.threads = host.threads;
-      note(fmt::format("Processor: assumed a plain current one with {} cores.", host.cores));
+      if (const hwdb::CpuRow* plain = plain_host_cpu(catalog_)) {
+        cpu_row_ = plain;
+        machine_.cpu = cpu_from_row(*plain, 1);
+        note(fmt::format("Processor: assumed a plain current one ({}).", plain->name));
+      } else {
+        machine_.cpu.name = "plain current processor";
+        machine_.cpu.cores = kPlainCores;
+        machine_.cpu.threads = kPlainCores;
+        note(fmt::format("Processor: assumed a plain current one with {} cores.", kPlainCores));
+      }
     }
     machine_.cpu.usable_threads = machine_.cpu.threads;
   }
@@ -437,7 +444,7 @@ class Builder {
   hwdb::Status fill_memory() {
     hwdb::MemoryInfo& memory = machine_.memory;
     const bool platform = shared_gpu_ && is_shared_memory_platform(*shared_gpu_);
-    const bool cpu_alone = machine_.gpus.empty() && !platform;
+    const bool cpu_alone = machine_.gpus.empty() && !platform && !shared_gpu_;
     std::uint64_t bytes = 0;
     Basis basis = Basis::assumed;
     std::string source;
@@ -469,13 +476,15 @@ class Builder {
         note(fmt::format("Memory: assumed {}, as much as {} takes, so that size is no limit.",
                          label_of_memory(bytes), cpu_row_->name));
       } else {
-        bytes = 64 * hwdb::kGiB * cpu_row_->memory_channels.value_or(2) * packages_;
-        source = "assumed: one 64 GB module a channel";
-        note(
-            fmt::format("Memory: assumed {}, one 64 GB module a channel.", label_of_memory(bytes)));
+        bytes =
+            static_cast<std::uint64_t>(default_or(catalog_, "cpu.memory_bytes_per_channel_server",
+                                                  32.0 * static_cast<double>(hwdb::kGiB))) *
+            cpu_row_->memory_channels.value_or(2) * packages_;
+        source = "assumed: one module a channel";
+        note(fmt::format("Memory: assumed {}, one module a channel.", label_of_memory(bytes)));
       }
     } else {
-      bytes = plain_host(catalog_).memory_bytes;
+      bytes = plain_host_memory(catalog_);
       source = "assumed: a plain current host";
       note(fmt::format("Memory: assumed {}.", label_of_memory(bytes)));
     }

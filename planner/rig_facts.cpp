@@ -31,13 +31,6 @@ std::optional<Sourced<Unit>> sourced(const std::optional<double>& value,
   return Sourced<Unit>{Unit(*value * share), basis_of(origin, member), catalogue(id), origin.as_of};
 }
 
-/// The value of a default when the catalogue has that row.
-double default_or(const hwdb::Catalog& catalog, std::string_view id, double otherwise) {
-  for (const hwdb::DefaultRow& row : catalog.defaults())
-    if (row.id == id) return row.value;
-  return otherwise;
-}
-
 hwdb::GpuInfo::Backend usual_backend(const hwdb::GpuRow& row) {
   using Backend = hwdb::GpuInfo::Backend;
   const bool own_memory = row.kind == "discrete" || row.kind == "accelerator";
@@ -153,18 +146,21 @@ const hwdb::CpuRow* cpu_by_id(const hwdb::Catalog& catalog, std::string_view id)
   return nullptr;
 }
 
-PlainHost plain_host(const hwdb::Catalog& catalog) {
-  PlainHost host;
-  const auto number = [&](std::string_view id, auto otherwise) {
-    return static_cast<decltype(otherwise)>(
-        default_or(catalog, id, static_cast<double>(otherwise)));
-  };
-  host.memory_bytes = number("host.memory_bytes", host.memory_bytes);
-  host.cores = number("host.cores", host.cores);
-  host.threads = number("host.threads", host.threads);
-  host.channels = number("host.memory_channels", host.channels);
-  host.rate_mt_per_s = number("host.memory_rate_mt_per_s", host.rate_mt_per_s);
-  return host;
+double default_or(const hwdb::Catalog& catalog, std::string_view id, double otherwise) {
+  for (const hwdb::DefaultRow& row : catalog.defaults())
+    if (row.id == id) return row.value;
+  return otherwise;
+}
+
+std::uint64_t plain_host_memory(const hwdb::Catalog& catalog) {
+  constexpr double kOtherwise = 64.0 * static_cast<double>(hwdb::kGiB);
+  return static_cast<std::uint64_t>(default_or(catalog, "host.memory_bytes", kOtherwise));
+}
+
+const hwdb::CpuRow* plain_host_cpu(const hwdb::Catalog& catalog) {
+  for (const hwdb::DefaultRow& row : catalog.defaults())
+    if (row.id == "host.cpu") return cpu_by_id(catalog, row.text);
+  return nullptr;
 }
 
 hwdb::GpuInfo gpu_from_row(const hwdb::Catalog& catalog, const hwdb::GpuRow& row,
@@ -195,7 +191,7 @@ hwdb::GpuInfo gpu_from_row(const hwdb::Catalog& catalog, const hwdb::GpuRow& row
     gpu.host_link = link.rate;
     gpu.link_name = link.name;
   } else {
-    if (size == 0) size = plain_host(catalog).memory_bytes;
+    if (size == 0) size = plain_host_memory(catalog);
     const MemoryShare part = gpu_share_of_memory(row, size);
     gpu.memory = {Bytes(static_cast<std::uint64_t>(static_cast<double>(size) * part.fraction)),
                   Basis::assumed, part.words, ""};
@@ -240,12 +236,13 @@ hwdb::CpuInfo cpu_from_row(const hwdb::CpuRow& row, std::uint32_t packages) {
 
 void fill_memory_rate(const hwdb::CpuRow* row, std::uint32_t packages, const MemoryWords& words,
                       hwdb::MemoryInfo* info, std::vector<std::string>* notes) {
-  const PlainHost plain;
-  const std::string row_type = row ? row->memory_type : plain.memory_type;
+  // Of a processor nobody knows: a current desktop's two channels.
+  constexpr std::uint32_t kPlainRate = 5600, kPlainChannels = 2;
+  const std::string row_type = row ? row->memory_type : std::string("DDR5");
   const std::optional<std::uint32_t> row_rate =
-      row ? row->memory_rate_mt_per_s : std::optional(plain.rate_mt_per_s);
+      row ? row->memory_rate_mt_per_s : std::optional(kPlainRate);
   // Eight bytes a channel; rows of soldered memory give the bus instead of channels.
-  double bytes_wide = 8.0 * plain.channels;
+  double bytes_wide = 8.0 * kPlainChannels;
   if (row && row->memory_channels) bytes_wide = 8.0 * *row->memory_channels;
   if (row && row->memory_bus_bits) bytes_wide = *row->memory_bus_bits / 8.0;
   std::uint32_t channels =
@@ -279,7 +276,7 @@ void fill_memory_rate(const hwdb::CpuRow* row, std::uint32_t packages, const Mem
           fmt::format("assumed: official speed, all channels filled ({})", catalogue(row->id)),
           row->origin.as_of};
     } else {
-      info->bandwidth = {BytesPerSecond(bytes_wide * row_rate.value_or(plain.rate_mt_per_s) * 1e6),
+      info->bandwidth = {BytesPerSecond(bytes_wide * row_rate.value_or(kPlainRate) * 1e6),
                          Basis::assumed, "assumed: all channels filled", ""};
     }
     notes->push_back(
@@ -301,7 +298,7 @@ void fill_memory_rate(const hwdb::CpuRow* row, std::uint32_t packages, const Mem
     // Another kind than the CPU's own: its highest common module speed.
     constexpr std::array<std::pair<std::string_view, std::uint32_t>, 5> kCommon = {
         {{"DDR3", 1600}, {"DDR4", 3200}, {"DDR5", 5600}, {"LPDDR4X", 4266}, {"LPDDR5", 6400}}};
-    rate = plain.rate_mt_per_s;
+    rate = kPlainRate;
     for (const auto& [type, common] : kCommon)
       if (type == info->type) rate = common;
     notes->push_back(fmt::format("Memory rate: assumed {}-{}.", info->type, rate));

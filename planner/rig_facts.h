@@ -55,13 +55,12 @@ std::string form_of(const hwdb::CpuRow& row, std::uint32_t packages);
 hwdb::Sourced<hwdb::Watts> assumed_base_idle(const hwdb::Catalog& catalog, std::string_view form,
                                              std::uint32_t packages);
 
-/// The plain current computer that stands around a GPU named alone. A judgement, and said so.
-struct PlainHost {
-  std::uint64_t memory_bytes = 64 * hwdb::kGiB;
-  std::uint32_t cores = 8, threads = 16, channels = 2, rate_mt_per_s = 5600;
-  std::string memory_type = "DDR5";
-};
-PlainHost plain_host(const hwdb::Catalog& catalog);
+/// The value of a default of the catalogue, or `otherwise` when it has no such row.
+double default_or(const hwdb::Catalog& catalog, std::string_view id, double otherwise);
+/// The memory of the plain current computer that stands around a GPU named alone.
+std::uint64_t plain_host_memory(const hwdb::Catalog& catalog);
+/// Its processor; null when the catalogue does not have it.
+const hwdb::CpuRow* plain_host_cpu(const hwdb::Catalog& catalog);
 
 /// "64 GB", "1.5 TB": memory as it is labelled.
 std::string label_of_memory(std::uint64_t bytes);

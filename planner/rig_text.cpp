@@ -62,11 +62,13 @@ std::vector<std::string_view> tokens_of(std::string_view text) {
   return tokens;
 }
 
-/// "Ryzen AI Max+ 395", "Max+ PRO 395": this plus belongs to the name.
+/// A plus written against a word and away from the next belongs to the name: "Ryzen AI Max+ 395",
+/// "Xeon Gold 6548Y+", "Raspberry Pi 500+ 16GB"; so does "Max+395".
 bool plus_of_a_name(std::string_view words, std::size_t at) {
+  if (at == 0 || is_space(words[at - 1]) || words[at - 1] == '+') return false;
+  const std::string_view rest = words.substr(at + 1);
+  if (rest.empty() || rest[0] == ',' || is_space(rest[0])) return true;
   if (at < 3 || lower(words.substr(at - 3, 3)) != "max") return false;
-  std::string_view rest = trim(words.substr(at + 1));
-  if (lower(rest.substr(0, 3)) == "pro") rest = trim(rest.substr(3));
   std::size_t digits = 0;
   while (digits < rest.size() && is_digit(rest[digits])) ++digits;
   return digits == 3 && (rest.size() == 3 || !is_alpha(rest[3]));
@@ -173,7 +175,9 @@ class MemoryReader {
           parse_uint(word.substr(0, digits), &n))
         return rate(n, 1);
       if (unit[0] == 'x') return modules(word, digits);
-      if (memory_unit(tail) > 0) return size(word.substr(0, digits), memory_unit(tail), 1);
+      // "8700G" is a processor; a bare letter is a unit after at most three digits.
+      if (memory_unit(tail) > 0 && (tail.size() > 1 || digits <= 3))
+        return size(word.substr(0, digits), memory_unit(tail), 1);
     }
     if (end >= 2 && digits == 0) {
       const std::string_view number = words_[end - 2];
@@ -269,12 +273,16 @@ hwdb::Result<std::uint32_t> take_count(std::string_view* text) {
   if (!rest.empty() && (rest[0] == 'x' || rest[0] == 'X' || rest[0] == '*')) mark = 1;
   if (rest.substr(0, 2) == "\xc3\x97") mark = 2;  // the multiplication sign in UTF-8
   if (mark == 0) return 1u;
+  std::uint64_t count = 0;
+  const bool readable = parse_uint(text->substr(0, digits), &count) && count <= kMaxCount;
+  // "7900 XTX" and "7900XTX" are names: a count's mark stands apart from a word it does not touch.
+  const bool apart = rest.size() == mark || is_space(rest[mark]);
+  const bool touching = text->size() > digits && !is_space((*text)[digits]);
+  if (mark == 1 && !apart && (!touching || !readable)) return 1u;
   const std::string_view named = trim(rest.substr(mark));
   // "4x16GB" is memory, told apart by its caller's reader; "16x" names nothing.
   if (named.empty()) return syntax("a count without a name", *text);
-  std::uint64_t count = 0;
-  if (!parse_uint(text->substr(0, digits), &count) || count < 1 || count > kMaxCount)
-    return range("a count of 1 to 64 was expected", *text);
+  if (!readable || count < 1) return range("a count of 1 to 64 was expected", *text);
   *text = named;
   return static_cast<std::uint32_t>(count);
 }

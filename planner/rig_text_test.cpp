@@ -39,7 +39,9 @@ TEST(RigText, CountsInEveryWriting) {
     EXPECT_EQ(rig.items[0].count, 2u) << words;
     EXPECT_EQ(rig.items[0].name, "RTX 3090") << words;
   }
-  EXPECT_EQ(parsed("3090").items[0].count, 1u);
+  for (const char* words : {"3090", "7900 XTX", "7900XTX", "7900 XT 20GB", "5700 XT"})
+    EXPECT_EQ(parsed(words).items[0].count, 1u) << words;
+  EXPECT_EQ(parsed("2x 7900 XTX").items[0].name, "7900 XTX");
 }
 
 TEST(RigText, MemoryInEveryWriting) {
@@ -81,6 +83,10 @@ TEST(RigText, PartsAndPluses) {
   EXPECT_EQ(parsed("AMD Ryzen AI Max+ 395 (Strix Halo)").items.size(), 1u);
   EXPECT_EQ(parsed("Ryzen AI Max+ PRO 395 + RTX 4090").items.size(), 2u);
   EXPECT_EQ(parsed("Ryzen AI Max+ 395 128GB").items[0].name, "Ryzen AI Max+ 395");
+  EXPECT_EQ(parsed("Xeon Gold 6548Y+, 512GB").items[0].name, "Xeon Gold 6548Y+");
+  EXPECT_EQ(parsed("Raspberry Pi 500+ 16GB").items[0].name, "Raspberry Pi 500+");
+  EXPECT_EQ(parsed("Ryzen 7 8700G").items[0].name, "Ryzen 7 8700G");
+  EXPECT_EQ(parsed("M2 Max 96G").items[0].memory.bytes, 96 * kGiB);
   EXPECT_EQ(parsed("M3 Max+64GB").items.size(), 2u);
   EXPECT_EQ(parsed("Intel Arc Graphics (Meteor Lake-H, 8 Xe cores)").items.size(), 1u);
 }

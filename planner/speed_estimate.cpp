@@ -34,9 +34,8 @@ Work blocks_work(const PlanBasis& basis, std::uint32_t first, std::uint32_t last
   work.weight_flops = tokens * (b.dense_flops - a.dense_flops);
   work.expert_bytes = (b.experts - moe.experts) * expert_share;
   work.expert_flops = tokens * (b.expert_flops - moe.expert_flops);
-  work.dispatches =
-      (last - first) +
-      (basis.assumptions->expert_layer_dispatches - 1) * (b.moe_layers - a.moe_layers);
+  work.dispatches = (last - first) + (basis.assumptions->expert_layer_dispatches - 1) *
+                                         (b.moe_layers - a.moe_layers);
   return work;
 }
 
@@ -95,21 +94,19 @@ double share_of(const Placement& placement, std::size_t which) {
 // All GPUs work on every layer at once: the slowest share decides, and the parts are summed up
 // over the link twice a layer.
 void add_in_parallel(const PlanBasis& basis, const Placement& placement, const Work& work,
-                     double tokens, Phase phase, TimeSum* sum) {
+                     double tokens, Phase phase, double mfu_share, TimeSum* sum) {
   const std::size_t n = placement.layers_on_gpu.size();
   std::size_t slowest = 0;
   double longest = -1;
   for (std::size_t g = 0; g < n; ++g) {
     TimeSum one(nullptr);
-    add_work(work.share(share_of(placement, g)), basis.gpus[g], phase,
-             basis.assumptions->expert_mfu_share, &one);
+    add_work(work.share(share_of(placement, g)), basis.gpus[g], phase, mfu_share, &one);
     if (one.likely() > longest) longest = one.likely(), slowest = g;
   }
-  add_work(work.share(share_of(placement, slowest)), basis.gpus[slowest], phase,
-           basis.assumptions->expert_mfu_share, sum);
+  add_work(work.share(share_of(placement, slowest)), basis.gpus[slowest], phase, mfu_share, sum);
   const double ring = 2.0 * static_cast<double>(n - 1) / static_cast<double>(n);
-  add_hand_over(basis, 2.0 * basis.n_layers(), ring * tokens, gpu_link(basis), basis.gpus[slowest].gpu,
-                sum);
+  add_hand_over(basis, 2.0 * basis.n_layers(), ring * tokens, gpu_link(basis),
+                basis.gpus[slowest].gpu, sum);
 }
 
 std::size_t last_used_gpu(const Placement& placement) {
@@ -125,6 +122,14 @@ double expert_share(const PlanBasis& basis, double tokens) {
   return hwdb::expected_expert_share(shape.n_experts, shape.n_experts_used, tokens);
 }
 
+// Few tokens an expert leave a GPU's matrix units half empty.
+double expert_mfu_share(const PlanBasis& basis, double tokens) {
+  const hwdb::ModelShape& shape = basis.model->shape;
+  if (shape.n_experts == 0) return 1;
+  const double each = tokens * shape.n_experts_used / shape.n_experts;
+  return each / (each + basis.assumptions->expert_half_tokens);
+}
+
 double micro_batch(const PlanBasis& basis) {
   const RunSettings& settings = *basis.settings;
   return std::max(1.0, std::min<double>(settings.n_ubatch, settings.n_batch));
@@ -134,11 +139,10 @@ double micro_batch(const PlanBasis& basis) {
 // computed by it.
 void add_host_weights(const PlanBasis& basis, const Placement& placement, const Work& work,
                       double tokens, TimeSum* sum) {
-  const double share = basis.assumptions->expert_mfu_share;
   const DeviceRates* helper =
       uses_gpu(placement) && tokens >= kOffloadTokens ? &basis.gpus.front() : nullptr;
   if (!helper || helper->host_link <= 0) {
-    add_work(work, basis.host, Phase::prefill, share, sum);
+    add_work(work, basis.host, Phase::prefill, 1, sum);
     return;
   }
   TimeTerm copy;
@@ -150,7 +154,7 @@ void add_host_weights(const PlanBasis& basis, const Placement& placement, const 
   sum->add(copy, Bound::link, 1, 1);
   Work on_gpu = work;
   on_gpu.weight_bytes = on_gpu.expert_bytes = 0;
-  add_work(on_gpu, *helper, Phase::prefill, share, sum);
+  add_work(on_gpu, *helper, Phase::prefill, expert_mfu_share(basis, tokens), sum);
 }
 
 // One micro-batch of `tokens`, without attention. `slowest_stage`: the longest stage on a GPU, for
@@ -159,14 +163,14 @@ TimeSum prefill_micro_batch(const PlanBasis& basis, const Placement& placement, 
                             std::vector<TimeTerm>* terms, double* slowest_stage) {
   TimeSum sum(terms);
   const double share = expert_share(basis, tokens);
-  const double mfu_share = basis.assumptions->expert_mfu_share;
+  const double mfu_share = expert_mfu_share(basis, tokens);
   const std::uint32_t n = basis.n_layers();
   const std::uint32_t first_on_gpu = first_gpu_block(basis, placement);
   *slowest_stage = 0;
   if (splits_every_layer(basis, placement)) {
     add_in_parallel(basis, placement,
                     blocks_work(basis, first_on_gpu, n, tokens, share, placement.n_cpu_moe), tokens,
-                    Phase::prefill, &sum);
+                    Phase::prefill, mfu_share, &sum);
   } else if (uses_gpu(placement)) {
     std::uint32_t first = first_on_gpu;
     for (std::size_t g = 0; g < placement.layers_on_gpu.size(); ++g) {
@@ -196,14 +200,13 @@ TimeSum decode_step(const PlanBasis& basis, const Placement& placement,
   TimeSum sum(terms);
   const double tokens = basis.batch;
   const double share = expert_share(basis, tokens);
-  const double mfu_share = basis.assumptions->expert_mfu_share;
   const std::uint32_t n = basis.n_layers();
   const std::uint32_t first_on_gpu = first_gpu_block(basis, placement);
   if (splits_every_layer(basis, placement)) {
     Work work = blocks_work(basis, first_on_gpu, n, tokens, share, placement.n_cpu_moe);
     add_decode_attention(basis, first_on_gpu, n, &work);
     if (placement.output_on_gpu) add_output(basis, tokens, &work);
-    add_in_parallel(basis, placement, work, tokens, Phase::decode, &sum);
+    add_in_parallel(basis, placement, work, tokens, Phase::decode, 1, &sum);
   } else if (uses_gpu(placement)) {
     std::uint32_t first = first_on_gpu;
     const std::size_t last_gpu = last_used_gpu(placement);
@@ -213,7 +216,7 @@ TimeSum decode_step(const PlanBasis& basis, const Placement& placement,
       Work work = blocks_work(basis, first, last, tokens, share, placement.n_cpu_moe);
       add_decode_attention(basis, first, last, &work);
       if (placement.output_on_gpu && g == last_gpu) add_output(basis, tokens, &work);
-      add_work(work, basis.gpus[g], Phase::decode, mfu_share, &sum);
+      add_work(work, basis.gpus[g], Phase::decode, 1, &sum);
       if (first > first_on_gpu)
         add_hand_over(basis, 1, tokens, gpu_link(basis), basis.gpus[g].gpu, &sum);
       first = last;

@@ -38,7 +38,10 @@ std::string text(const char (&field)[N]) {
 
 hwdb::Error failed(std::string_view call, VkResult result) {
   std::string what = fmt::format("{} returned {}", call, static_cast<int>(result));
-  if (result == VK_ERROR_INCOMPATIBLE_DRIVER) what += ": no driver that works is installed";
+  if (result == VK_ERROR_INCOMPATIBLE_DRIVER) {
+    what += ": no driver that works is installed";
+    return {"probe.vulkan_driver", what, "Vulkan", "install your GPU's Vulkan driver"};
+  }
   // What the loader says of a damaged driver manifest.
   if (result == VK_ERROR_OUT_OF_HOST_MEMORY) what += ": usually a damaged driver file, not memory";
   if (result == VK_ERROR_INITIALIZATION_FAILED) what += ": a driver did not start";

@@ -36,7 +36,8 @@ struct VulkanDevice {
 
 /// Opens the Vulkan loader and asks every device. Loads vendors' drivers into this process, so only
 /// a child process may call it. Errors: probe.vulkan_missing (no loader), probe.vulkan_loader (a
-/// loader that does not work), probe.vulkan (a call that failed, with its result code).
+/// loader that does not work), probe.vulkan_driver (no driver that works), probe.vulkan (a call
+/// that failed, with its result code).
 hwdb::Result<std::vector<VulkanDevice>> list_vulkan_devices(
     const std::string& library = "libvulkan.so.1");
 
