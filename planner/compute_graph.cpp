@@ -42,13 +42,17 @@ ComputePlan plan_compute(const hwdb::ModelShape& shape, const ComputeRequest& re
   options.n_gpus = static_cast<int>(plan.n_gpus);
   options.n_copies = static_cast<int>(placement.n_copies);
   if (!placement.offload_large_ops) options.offload_from_rows = 0;
-  for (const bool prompt : {true, false}) {
+  const auto script_of = [&](bool prompt) {
     const ExtentValues values = values_for(request, prompt);
     const auto tokens =
         static_cast<std::uint32_t>(values[static_cast<std::size_t>(Extent::tokens)]);
-    (prompt ? plan.prompt : plan.generation) =
-        schedule(decoder_graph(shape, request, placement, tokens), options, values);
-  }
+    return schedule(decoder_graph(shape, request, placement, tokens), options, values);
+  };
+  plan.prompt = script_of(true);
+  // One token a sequence needs less of the same, unless work on host weights then stays there.
+  const bool host_blocks = placement.first_gpu_layer > 0 || !placement.output_on_gpu ||
+                           placement.n_cpu_moe > 0 || placement.cache_on_host;
+  if (plan.n_gpus > 0 && host_blocks) plan.generation = script_of(false);
   return plan;
 }
 
@@ -57,7 +61,10 @@ GraphBuffers compute_buffers_of(const ComputePlan& plan, const ComputeRequest& r
   alignment.fill(plan.gpu_alignment);
   alignment[plan.n_gpus] = kHostAlignment;
   const BufferSizes prompt = replay(plan.prompt, values_for(request, true), alignment);
-  const BufferSizes generation = replay(plan.generation, values_for(request, false), alignment);
+  const BufferSizes generation =
+      plan.generation.events.empty()
+          ? BufferSizes{}
+          : replay(plan.generation, values_for(request, false), alignment);
   GraphBuffers buffers;
   for (std::size_t gpu = 0; gpu < plan.n_gpus; ++gpu)
     buffers.gpu[gpu] = hwdb::Bytes(std::max(prompt[gpu], generation[gpu]));

@@ -50,7 +50,7 @@ struct GraphBuffers {
 /// number of outputs of the same class.
 struct ComputePlan {
   AllocationScript prompt;      // a whole micro-batch
-  AllocationScript generation;  // one token per sequence
+  AllocationScript generation;  // one token per sequence; empty where it cannot need more
   std::uint32_t n_gpus = 0;
   std::uint32_t gpu_alignment = 128;
 };

@@ -8,7 +8,7 @@ namespace planner {
 
 int TensorGraph::add(const GraphTensor& tensor) {
   tensors_.push_back(tensor);
-  visited_.push_back(false);
+  visited_.push_back(0);
   return static_cast<int>(tensors_.size()) - 1;
 }
 
@@ -83,8 +83,8 @@ int TensorGraph::store(int rows, int places, int cache) {
 
 void TensorGraph::expand(int tensor) {
   const auto index = static_cast<std::size_t>(tensor);
-  if (visited_[index]) return;
-  visited_[index] = true;
+  if (visited_[index] != 0) return;
+  visited_[index] = 1;
   for (const int src : tensors_[index].src)
     if (src != kNoTensor) expand(src);
   (tensors_[index].op == GraphOp::leaf ? leaves_ : order_).push_back(tensor);

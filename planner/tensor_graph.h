@@ -79,6 +79,11 @@ struct WeightPlace {
 /// which they are computed. Sizes stay symbolic, so that one graph serves many contexts.
 class TensorGraph {
  public:
+  TensorGraph() {
+    tensors_.reserve(512);
+    visited_.reserve(512);
+    order_.reserve(512);
+  }
   int input(const Dims& ne, std::uint32_t element_bytes);
   /// Memory outside the graph, such as a cache, on `device`.
   int external(const Dims& ne, std::uint32_t block_bytes, std::uint32_t block_elements, int device);
@@ -102,7 +107,7 @@ class TensorGraph {
  private:
   int add(const GraphTensor& tensor);
   std::vector<GraphTensor> tensors_;
-  std::vector<bool> visited_;
+  std::vector<char> visited_;
   std::vector<int> order_, leaves_;
 };
 
