@@ -65,7 +65,7 @@ class DecoderGraph {
   int norm_at(int in, std::uint64_t n, int device, int pin, bool with_bias);
 
   struct Heads {
-    int q = kNoTensor, k = kNoTensor, v = kNoTensor;
+    int q = kNoTensor, k = kNoTensor, v = kNoTensor, gate = kNoTensor;
   };
   Heads project(int in, const Block& block);
   int rotated(int in, int rotation);
@@ -74,6 +74,8 @@ class DecoderGraph {
   int attention_core(const Block& block, int q, int k, int v, std::uint64_t head_dim_k,
                      std::uint64_t head_dim_v, std::uint64_t n_kv_heads, bool v_transposed,
                      int decompress);
+  int states_of(int cache, std::uint64_t width);
+  int mix_by_delta_rule(const Block& block, int in);
   int feed_forward(int in, std::uint64_t width, Dim tokens, int device);
   int experts(int in, const Block& block, Dim tokens);
   int mix_channels(int in, const Block& block, Dim tokens);
@@ -88,7 +90,7 @@ class DecoderGraph {
   const std::uint32_t n_tokens_;
   const bool flash_;
   TensorGraph g_;
-  int positions_ = kNoTensor, output_ids_ = kNoTensor;
+  int positions_ = kNoTensor, output_ids_ = kNoTensor, state_ids_ = kNoTensor;
   struct CacheInputs {
     int k_places = kNoTensor, v_places = kNoTensor, mask = kNoTensor;
     int k_rotation = kNoTensor, v_rotation = kNoTensor;
@@ -174,7 +176,8 @@ DecoderGraph::Heads DecoderGraph::project(int in, const Block& block) {
                           bool normed, bool turned) {
     const int pin = kAnyDevice;
     if (normed && full_norm) x = norm_at(x, width, block.device, pin, false);
-    if (full_norm || !traits_.fused_qkv) x = g_.view(x, {dim, heads, tokens});
+    if (full_norm || (!traits_.fused_qkv && g_.at(x).root == kNoTensor))
+      x = g_.view(x, {dim, heads, tokens});
     if (normed && shape_.qk_norm != hwdb::ModelShape::QkNorm::none && !full_norm)
       x = norm_at(x, dim, block.device, pin, false);
     if (turned && block.rope) x = g_.same(GraphOp::rope, {x, positions_});
@@ -186,7 +189,13 @@ DecoderGraph::Heads DecoderGraph::project(int in, const Block& block) {
     h.k = g_.view(qkv, {dk, l.n_kv_heads, tokens}, false);
     h.v = g_.view(qkv, {dv, l.n_kv_heads, tokens}, false);
   } else {
-    h.q = multiply(in, shape_.n_embd, nq, tokens, block.device, bias);
+    if (shape_.attn_output_gate) {  // queries and gates of each head side by side
+      const int both = multiply(in, shape_.n_embd, 2 * nq, tokens, block.device, bias);
+      h.q = g_.view(both, {dk, l.n_heads, tokens}, false);
+      h.gate = g_.op(GraphOp::fresh, {nq, tokens}, {g_.view(both, {dk, l.n_heads, tokens}, false)});
+    } else {
+      h.q = multiply(in, shape_.n_embd, nq, tokens, block.device, bias);
+    }
     if (l.owns_cache) {
       h.k = multiply(in, shape_.n_embd, nk, tokens, block.device, bias);
       h.v = l.v_is_k ? h.k : multiply(in, shape_.n_embd, nv, tokens, block.device, bias);
@@ -303,6 +312,7 @@ int DecoderGraph::attend(const Block& block, const Heads& projected) {
   int out = attention_core(block, h.q, k_cache, v_cache, l.head_dim_k, l.head_dim_v, l.n_kv_heads,
                            true, kNoTensor);
   if (inputs.v_rotation != kNoTensor) out = rotated(out, inputs.v_rotation);
+  if (h.gate != kNoTensor) out = add(out, g_.same(GraphOp::overwrites, {h.gate}));
   return multiply(out, std::uint64_t{l.head_dim_v} * l.n_heads, shape_.n_embd, Extent::tokens,
                   block.device, shape_.attn_out_bias);
 }
@@ -348,6 +358,55 @@ int DecoderGraph::attend_latent(const Block& block, int in) {
   const int out = attention_core(block, q, cache, v_cache, latent + rope, latent, 1, false, 1);
   return multiply(out, mla.v_head_dim * heads, shape_.n_embd, tokens, block.device,
                   shape_.attn_out_bias);
+}
+
+int DecoderGraph::states_of(int cache, std::uint64_t width) {
+  const int rows = g_.op(GraphOp::lookup, {width, Extent::sequences}, {cache, state_ids_});
+  g_.expand(rows);
+  return rows;
+}
+
+int DecoderGraph::mix_by_delta_rule(const Block& block, int in) {
+  const hwdb::SsmShape& ssm = *shape_.ssm;
+  const Dim tokens = Extent::tokens, sequences = Extent::sequences;
+  const std::uint64_t nk = ssm.n_k_heads, nv = ssm.n_v_heads, dk = ssm.head_k, dv = ssm.head_v;
+  const std::uint64_t channels = 2 * nk * dk + nv * dv, history = ssm.d_conv - 1;
+  const int device = block.device;
+  const int mixed = multiply(in, shape_.n_embd, channels, tokens, device);
+  const int z = multiply(in, shape_.n_embd, nv * dv, tokens, device);
+  int beta = multiply(in, shape_.n_embd, nv, tokens, device);
+  beta = g_.same(GraphOp::overwrites, {g_.view(beta, {1, nv, tokens})});
+  int decay = multiply(in, shape_.n_embd, nv, tokens, device);
+  decay = g_.same(GraphOp::overwrites, {g_.view(decay, {nv, tokens})}, vector(device, nv));
+  decay = g_.same(GraphOp::overwrites, {decay}, vector(device, nv));
+  decay = g_.view(decay, {1, nv, tokens});
+
+  const int conv_cache = g_.external({history * channels, sequences}, 4, 1, block.cache_device);
+  const int old_rows = states_of(conv_cache, history * channels);
+  // Convolution input: the rows kept from before, then this batch.
+  const int window = g_.op(GraphOp::fresh, {channels, tokens},
+                           {g_.view(old_rows, {history, channels, sequences}),
+                            g_.view(mixed, {tokens, channels}, false)});
+  g_.at(window).more = {history * channels, sequences, Dim(), Dim()};
+  g_.expand(
+      g_.store(g_.view(window, {history, channels, sequences}, false), kNoTensor, conv_cache));
+
+  const int state_cache = g_.external({dv * dv * nv, sequences}, 4, 1, block.cache_device);
+  const int state = g_.view(states_of(state_cache, dv * dv * nv), {dv, dv, nv, sequences});
+  const int convolved = g_.same(
+      GraphOp::overwrites,
+      {g_.op(GraphOp::fresh, {channels, tokens}, {window}, vector(device, ssm.d_conv * channels))});
+  const auto unit_length = [&](int x) { return g_.same(GraphOp::overwrites, {x}); };
+  const int q = unit_length(g_.view(convolved, {dk, nk, tokens}, false));
+  const int k = unit_length(g_.view(convolved, {dk, nk, tokens}, false));
+  const int v = g_.view(convolved, {dv, nv, tokens}, false);
+  const int both = g_.op(GraphOp::fresh, {dv * nv, tokens}, {q, k, v, decay, beta, state});
+  g_.at(both).more = {dv * dv * nv, sequences, Dim(), Dim()};
+  g_.expand(g_.store(g_.view(both, {dv * dv * nv, sequences}, false), kNoTensor, state_cache));
+  int out = norm_at(g_.view(both, {dv, nv, tokens}), dv, device, kAnyDevice, false);
+  const int gate = g_.same(GraphOp::overwrites, {g_.view(z, {dv, nv, tokens})});
+  out = g_.view(add(out, gate), {dv * nv, tokens});
+  return multiply(out, dv * nv, shape_.n_embd, tokens, device);
 }
 
 int DecoderGraph::feed_forward(int in, std::uint64_t width, Dim tokens, int device) {
@@ -475,10 +534,12 @@ int DecoderGraph::block_output(int in, const Block& block) {
   int cur = in;
   if (block.layer.kind == hwdb::LayerKind::mla)
     cur = attend_latent(block, normed);
+  else if (block.layer.kind == hwdb::LayerKind::recurrent)
+    cur = mix_by_delta_rule(block, normed);
   else if (mixes_tokens)
     cur = attend(block, project(normed, block));
   Dim tokens = Extent::tokens;
-  if (block.last && !traits_.outputs_after_blocks) {
+  if (block.last && !traits_.outputs_after_blocks && !traits_.outputs_after_norm) {
     tokens = Extent::outputs;
     const Dims kept{shape_.n_embd, tokens};
     cur = g_.op(GraphOp::lookup, kept, {cur, output_ids_});
@@ -510,7 +571,8 @@ TensorGraph DecoderGraph::build() {
                   {host_, 0});  // the embedding matrix never leaves the host
   g_.expand(cur);
   g_.expand(ready_embeddings);
-  positions_ = g_.input({tokens}, 4);
+  positions_ = g_.input({traits_.positions_per_token, tokens}, 4);
+  state_ids_ = g_.input({Extent::sequences}, 4);
   windowed_ = request_.window_cells > 0;
   std::uint64_t widest_v = 0, head_dim_k = 0, head_dim_v = 0;
   for (const hwdb::LayerShape& layer : hwdb::layers_of(shape_)) {
@@ -551,6 +613,10 @@ TensorGraph DecoderGraph::build() {
   cur = norm_at(cur, shape_.n_embd, device, kAnyDevice,
                 shape_.norm == hwdb::ModelShape::Norm::layernorm);
   g_.at(cur).output = true;
+  if (traits_.outputs_after_norm) {
+    cur = g_.op(GraphOp::lookup, {shape_.n_embd, Extent::outputs}, {cur, output_ids_});
+    g_.at(cur).output = true;
+  }
   cur = multiply(cur, shape_.n_embd, shape_.n_vocab, Extent::outputs, device);
   g_.at(cur).output = true;
   g_.expand(cur);

@@ -256,16 +256,23 @@ void Scheduler::split() {
 
 std::uint16_t Scheduler::add_rules(const GraphTensor& t, int device, std::uint8_t* n_rules) {
   const auto first = static_cast<std::uint16_t>(script_.rules.size());
-  SizeRule rule;
-  rule.bytes = t.block_bytes;
-  std::size_t used = 0;
-  for (const Dim& d : t.ne) {
-    if (__builtin_mul_overflow(rule.bytes, d.n, &rule.bytes)) rule.bytes = ~std::uint64_t{0};
-    if (d.extent != Extent::one && used < rule.by.size()) rule.by[used++] = d.extent;
-  }
-  rule.bytes /= t.block_elements;
-  script_.rules.push_back(rule);
+  const auto add = [&](const Dims& ne) {
+    SizeRule rule;
+    rule.bytes = t.block_bytes;
+    std::size_t used = 0;
+    for (const Dim& d : ne) {
+      if (__builtin_mul_overflow(rule.bytes, d.n, &rule.bytes)) rule.bytes = ~std::uint64_t{0};
+      if (d.extent != Extent::one && used < rule.by.size()) rule.by[used++] = d.extent;
+    }
+    rule.bytes /= t.block_elements;
+    script_.rules.push_back(rule);
+  };
+  add(t.ne);
   *n_rules = 1;
+  if (t.more[0].n > 0) {
+    add(t.more);
+    ++*n_rules;
+  }
   if (device != host_) {  // only GPU kernels unpack a quantized cache beside their result
     for (int part = 0; part < t.scratch_parts; ++part) {
       script_.rules.push_back(

@@ -30,6 +30,9 @@ GraphTraits graph_traits(const hwdb::ModelShape& shape) {
   t.fused_qkv = shape.fused_qkv || (layout != nullptr && layout->fused_qkv);
   t.norm_after_only = is_any(name, std::array{"olmo2"sv, "exaone4"sv});
   t.outputs_after_blocks = is_any(name, std::array{"gpt-oss"sv, "gemma4"sv});
+  t.outputs_after_norm = is_any(name, std::array{"qwen35"sv, "qwen35moe"sv, "qwen3next"sv});
+  if (is_any(name, std::array{"qwen35"sv, "qwen35moe"sv, "qwen2vl"sv, "qwen3vl"sv, "qwen3vlmoe"sv}))
+    t.positions_per_token = 4;
   t.residual_first = is_any(name, std::array{"phi3"sv, "phimoe"sv});
   t.attention_residual_first = is_any(name, std::array{"openelm"sv, "jamba"sv});
   // Cohere's and OLMo's layer norms have no bias (OLMo's not even weights), and so look like RMS.

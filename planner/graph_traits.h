@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
+#include <cstdint>
+
 #include "hwdb/model.h"
 
 namespace planner {
@@ -20,11 +22,13 @@ struct GraphTraits {
   bool fused_qkv = false;
   bool joined_gate_up = false;        // one matrix gives gate and up
   bool norm_after_only = false;       // the norms stand behind attention and FFN
+  bool outputs_after_norm = false;    // unwanted tokens are dropped behind the last norm
   bool outputs_after_blocks = false;  // unwanted tokens are dropped behind the last block
   bool residual_first = false;  // the sum is written over the residual, not over the FFN's result
   bool attention_residual_first = false;  // the same behind attention
   bool layer_norm = false;                // mean and variance, with or without weights
   bool rope = true;
+  std::uint32_t positions_per_token = 1;  // 4 where images have rows and columns
   bool rope_on_windows_only = false;
   bool never_flash = false;         // flash attention is asked for in vain
   bool router_picks_first = false;  // softmax over the chosen experts only

@@ -64,6 +64,8 @@ struct GraphTensor {
   int home = kAnyDevice;         // device of an external tensor, or one that is forced
   int weight_home = kAnyDevice;  // device of the weight matrix it reads; kAnyDevice: reads none
   std::uint64_t weight_bytes = 0;
+  Dims more{Dim(0), Dim(), Dim(),
+            Dim()};                    // a second part behind the first; none while its count is 0
   std::uint64_t scratch_elements = 0;  // extra half-precision elements a cell of `scratch_cells`
   Extent scratch_cells = Extent::one;
   std::uint8_t scratch_parts = 0;  // how often: keys, values
