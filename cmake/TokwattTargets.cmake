@@ -15,7 +15,9 @@ endif()
 add_library(tokwatt_options INTERFACE)
 target_include_directories(tokwatt_options INTERFACE ${PROJECT_SOURCE_DIR})
 target_compile_options(tokwatt_options INTERFACE -Wall -Wextra -Wpedantic -Wshadow -Wnon-virtual-dtor
-                                                 -Wold-style-cast -Woverloaded-virtual)
+                                                 -Wold-style-cast -Woverloaded-virtual
+                                                 # Designated initialisers leave the rest at its default on purpose.
+                                                 -Wno-missing-field-initializers)
 # g++ 12 sees overlapping copies in "text" + std::string() where there are none (GCC bug 105651).
 if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU" AND CMAKE_CXX_COMPILER_VERSION VERSION_LESS 13)
   target_compile_options(tokwatt_options INTERFACE -Wno-restrict)

@@ -34,12 +34,16 @@ class Catalog {
   const std::vector<FormatRow>& formats() const;
   const std::vector<FormatRow>& kv_cache_types() const;
   const std::vector<QuantQualityRow>& quant_quality() const;
+  /// Spelled out from score_tables().
   const std::vector<ScoreRow>& scores() const;
+  const std::vector<ScoreTableRow>& score_tables() const;
   const std::vector<TariffRow>& tariffs() const;
   const std::vector<CarbonRow>& carbon() const;
   const std::vector<FxRow>& fx() const;
   const std::vector<ApiPriceRow>& api_prices() const;
   const std::vector<SubscriptionRow>& subscriptions() const;
+  const std::vector<RentalRow>& rentals() const;
+  const std::vector<StatementRow>& statements() const;
   const std::vector<LinkRow>& links() const;
   const std::vector<SystemRow>& systems() const;
   const std::vector<PowerPointRow>& power_points() const;
@@ -48,11 +52,22 @@ class Catalog {
   const std::vector<SpeedFactorRow>& speed_factors() const;
   /// The value of a default; the id must be a row (our own mistake otherwise).
   double default_value(std::string_view id) const;
+  const DefaultRow& default_row(std::string_view id) const;
 
   /// By id, name or alias as vendors, people and benchmark tables write them; case, spaces, dashes,
-  /// "(R)" and vendor words do not matter. Errors: name.unknown (the nearest names in the hint) and
-  /// name.ambiguous (the candidates in the hint). A memory size in the name ("A770 16GB", "RTX 4060
-  /// Ti 16GB") chooses between sizes.
+  /// "(R)" and vendor words do not matter ("RTX 4090", "NVIDIA GeForce RTX 4090" and "4090" are
+  /// one), "Laptop GPU", "Mobile" and "Notebook" are one word, and a parenthesis may be ignored or
+  /// be the name. Errors: name.unknown (the nearest names in the hint) and name.ambiguous (the
+  /// candidates in the hint).
+  ///
+  /// GPUs: a memory size in the name ("A770 16GB") chooses between the sizes sold; a name that
+  /// covers several builds of one product means the largest (memory, then compute units, then
+  /// bandwidth), so "M3 Ultra" is the 80-core one and "A770" the 16 GB one. Processors, also of
+  /// phones and boards, are found by find_cpu ("Core Ultra 7 165H", "Raspberry Pi 5", "Orion O6",
+  /// "iPhone 15 Pro"); computers that people name whole by find_system ("DGX Spark", "Mac Studio M3
+  /// Ultra 512GB", "Raspberry Pi 5 16GB", "Orion O6"), where a size only has to be parsed. Models:
+  /// numbers may be left out ("Mistral Nemo"), an owner before '/' is ignored, and "llama3.1:8b"
+  /// and "Meta-Llama-3.1-8B-Instruct" are one.
   Result<const GpuRow*> find_gpu(std::string_view name) const;
   Result<const CpuRow*> find_cpu(std::string_view name) const;
   Result<const ModelRow*> find_model(std::string_view name) const;

@@ -50,7 +50,7 @@ struct GpuInfo {
   std::string name, catalog_id, vendor, arch;
   Kind kind = Kind::discrete;
   Backend backend = Backend::vulkan;  // the usual one for this vendor; the plan may choose another
-  Sourced<Bytes> memory;              // what a program can be given at most
+  Sourced<Bytes> memory;  // what a program can be given at most; 0: not readable, see its source
   std::optional<Sourced<Bytes>> available;           // budget left now
   std::optional<Sourced<BytesPerSecond>> bandwidth;  // absent: unknown, then the plan says so
   std::optional<Sourced<FlopsPerSecond>>
@@ -61,6 +61,7 @@ struct GpuInfo {
   std::string link_name;              // "PCIe 4.0 x16"
   std::optional<Sourced<double>> price_usd;
   std::string pci_address, uuid, driver;  // detected only
+  std::string pci_id;                     // "10de:2684", detected only: finds the catalogue row
   std::string form;                       // "laptop" or ""
 };
 
@@ -86,8 +87,10 @@ struct Machine {
   bool described = false;          // true: from text or catalogue; false: detected here
 };
 
-/// The machine as one JSON object (schema "1.0") and back. Errors: row.unknown_key, row.type,
-/// machine.schema, machine.range.
+/// The machine as one JSON object (schema "1.0") and back. Units stand in the keys; what is unknown
+/// is left out. Errors: row.unknown_key, row.type, machine.schema (no schema, or a newer major; a
+/// newer minor may bring keys that we skip), machine.range (negative, not finite, or beyond any
+/// machine), each naming `where` and the key.
 Json machine_to_json(const Machine& machine);
 Result<Machine> machine_from_json(const Json& json, std::string_view where);
 

@@ -32,6 +32,9 @@ struct MlaShape {
   std::uint32_t qk_nope_dim = 0;  // per head, without position
   std::uint32_t qk_rope_dim = 0;  // per head, rotary
   std::uint32_t v_head_dim = 0;
+  /// False: a file of before April 2025 with attn_kv_b in one piece; llama.cpp then caches full
+  /// keys and values.
+  bool split_kv_b = true;
 };
 
 /// What a recurrent, linear-attention or short-convolution layer keeps for a sequence.
@@ -52,11 +55,20 @@ struct SsmShape {
   std::uint32_t n_k_heads = 0, n_v_heads = 0, head_k = 0, head_v = 0;  // gated_deltanet
   bool gated_norm = true;  // mamba2: an own norm before the output
   bool bcdt_norm = false;  // mamba1 as in Jamba: norms on B, C and dt
+  // rwkv7: ranks of the low-rank pairs for decay, in-context rate, value mix and gate.
+  std::uint32_t decay_rank = 0, rate_rank = 0, value_rank = 0, gate_rank = 0;
 };
 
 /// The sparse-attention index of DeepSeek-V3.2-like models: one more, smaller key cache.
 struct IndexerShape {
   std::uint32_t n_heads = 0, head_dim = 0, top_k = 0;
+  std::uint32_t block = 0;        // MiniMax-M3: top_k counts blocks of this many tokens; 0: tokens
+  std::uint32_t first_layer = 0;  // layers below it have no index
+};
+
+/// Low-rank query and output projections around a single latent head (DeepSeek-V4).
+struct LowRankAttention {
+  std::uint32_t q_lora_rank = 0, o_lora_rank = 0, o_groups = 0;
 };
 
 /// A second set of attention sizes that some layers use (full layers of Gemma 4, sliding layers of
@@ -74,6 +86,8 @@ struct RopeShape {
   double factor = 0;
   std::uint64_t original_context = 0;
   double partial_factor = 0;  // share of the head that is rotated; 0: all
+  double low_freq_factor = 0, high_freq_factor = 0, alpha = 0;  // of the scaling; 0: not given
+  std::uint32_t none_every = 0;  // every n-th layer has no rotary embedding; 0: all have it
 };
 
 /// Everything about a decoder's shape that decides its size, its cache and its arithmetic. From the
@@ -92,23 +106,31 @@ struct ModelShape {
 
   std::uint32_t n_experts = 0, n_experts_used = 0, n_ff_expert = 0;
   std::uint32_t n_shared_experts = 0, n_ff_shared = 0;  // n_ff_shared: width of one shared expert
+  std::uint32_t n_embd_expert = 0;  // width that routed experts work in; 0: n_embd
   std::uint32_t first_dense_layers = 0, moe_layer_step = 1, moe_layer_offset = 0;
   bool dense_ffn_beside_experts = false;  // Gemma 4: a MoE layer also has a dense FFN
+  std::uint32_t expert_latent_dim = 0;    // experts work in a space of this width; 0: n_embd
+  std::uint32_t hash_routed_layers = 0;   // the first n layers route by token id (DeepSeek-V4)
 
   std::uint32_t sliding_window = 0;          // 0: none
   std::vector<std::uint32_t> global_layers;  // layers with full attention when sliding_window > 0
   bool all_layers_sliding = false;  // sliding_window on every layer (then global_layers is empty)
+  bool llama_cpp_ignores_window = false;  // the publisher's window; llama.cpp attends to all
   std::uint32_t chunked_attention =
       0;  // Llama 4: like a window, in chunks of this many tokens; 0: none
   std::optional<AttentionVariant> global_variant, sliding_variant;
   std::uint32_t kv_shared_layers = 0;  // the last n layers reuse an earlier layer's cache
+  std::uint32_t n_ff_kv_shared = 0;    // FFN width of those layers where it differs; 0: as n_ff
+  std::uint32_t kv_share_factor = 1;   // every n neighbouring layers have one cache (Hunyuan-Large)
 
   std::optional<MlaShape> mla;
   std::optional<SsmShape> ssm;
   std::optional<IndexerShape> indexer;
+  std::optional<LowRankAttention> low_rank_attention;
   std::vector<std::uint32_t>
       attention_layers;  // hybrids: layers with an attention cache; the others are recurrent
   bool hybrid = false;   // attention_layers is meant (it may be empty: no attention at all)
+  bool ssm_beside_attention = false;  // Falcon-H1: every layer has both, side by side
   std::string
       layer_pattern;  // Nemotron-H: one letter a layer, M mamba, * attention, - FFN, E experts
   RopeShape rope;
@@ -128,23 +150,29 @@ struct ModelShape {
   // Gemma 3n and 4: a second embedding per layer, kept on the host.
   std::uint64_t per_layer_vocab = 0;
   std::uint32_t per_layer_dim = 0, altup_inputs = 0, laurel_rank = 0;
+  std::uint32_t hyper_connections = 0;  // residual streams (DeepSeek-V4); 0: the usual one
+  bool alibi = false;                   // position by linear biases, no rotary embedding
+  bool swa_sinks = false;               // attention sinks on the sliding layers only
 };
 
-/// What mixes tokens in a layer, and so what its cache holds.
+/// What mixes tokens in a layer, and so what its cache holds. `none` is a layer of a feed-forward
+/// network alone.
 enum class LayerKind { full_attention, sliding_attention, chunked_attention, mla, recurrent, none };
 
 /// One layer, spelled out from the compact shape.
 struct LayerShape {
   LayerKind kind = LayerKind::full_attention;
   std::uint32_t n_heads = 0, n_kv_heads = 0, head_dim_k = 0, head_dim_v = 0;
-  bool v_is_k = false;
+  bool v_is_k = false;          // values reuse the key projection (the cache holds both)
   bool owns_cache = true;       // false: reuses an earlier layer's cache
+  bool has_state = false;       // recurrent, or a recurrent mixer beside attention (Falcon-H1)
   std::uint32_t window = 0;     // tokens visible; 0: all
   std::uint32_t n_ff = 0;       // dense FFN width; 0: none
   std::uint32_t n_experts = 0;  // routed experts in this layer; 0: dense
 };
 
-/// The layers in order; n_layers of them (MTP layers not included).
+/// The layers in order; n_layers of them (MTP layers not included). When every layer is in
+/// `attention_layers` and there is an `ssm`, the two mixers run side by side.
 std::vector<LayerShape> layers_of(const ModelShape& shape);
 
 /// One entry of a tensor directory. ne[0] is the row length; unused dimensions are 1.

@@ -20,7 +20,7 @@ struct LayerCosts {
   std::uint64_t attention_bytes = 0;  // weights of token mixing
   std::uint64_t dense_ffn_bytes = 0;  // dense FFN, shared experts, router, norms
   std::uint64_t expert_bytes = 0;     // all routed experts
-  double dense_flops_per_token = 0;   // matrix products with attention and dense FFN weights
+  double dense_flops_per_token = 0;  // products with attention and dense FFN weights, state updates
   double expert_flops_per_token = 0;  // with the n_experts_used experts that a token takes
   double attention_flops_per_token_and_cell =
       0;                        // 2 * n_heads * (head_dim_k + head_dim_v); MLA: on the latent
@@ -39,6 +39,7 @@ struct ModelCosts {
       0;  // vocabulary matrix and output norm as offloaded; a tied table counted again
   bool output_is_tied = false;
   std::uint64_t mtp_bytes = 0;
+  std::uint64_t side_tower_bytes = 0;  // vision or audio parts inside the file
   double output_flops_per_token = 0;
   std::uint64_t file_bytes = 0;    // header included; estimated when there is no file
   std::uint64_t tensor_bytes = 0;  // without padding and header
@@ -48,7 +49,7 @@ struct ModelCosts {
     TensorType type;
     std::uint64_t bytes;
   };
-  std::vector<TypeShare> types;  // largest first
+  std::vector<TypeShare> types;  // largest first; formats outside GGUF: their 16-bit part alone
   bool sizes_only = false;  // unknown architecture: bytes are exact, cache and speed are not known
 };
 
@@ -61,8 +62,9 @@ Result<ModelCosts> model_costs(const ModelShape& shape, std::string quant,
 Result<ModelCosts> model_costs_of_preset(const ModelShape& shape, const QuantOptions& options);
 /// The file way. A file of an unknown architecture gives `sizes_only`.
 Result<ModelCosts> model_costs_of_file(const ModelFile& file);
-/// Formats outside GGUF (FP8, AWQ, MLX...): matrices at `bits_per_weight`, embeddings, norms and
-/// output in 16 bit.
+/// Formats outside GGUF (FP8, AWQ, MLX...): matrices of the blocks at `bits_per_weight`,
+/// embeddings, norms, routers and output in 16 bit; MLX quantizes the vocabulary tables too. The
+/// file's header (some kB) is not counted. Error: quant.unknown for bits outside (0, 32].
 Result<ModelCosts> model_costs_of_format(const ModelShape& shape, std::string format,
                                          double bits_per_weight);
 

@@ -10,9 +10,9 @@
 #include "hwdb/model.h"
 
 /// The rows of the catalogue, one struct a table, in base units. Their JSON keys are the member
-/// names. Every row has an id, its sources and a date; `verified` is true only when the main
-/// figures were read in the source, and `unverified` names the members of a verified row that
-/// nobody read anywhere.
+/// names; the members of `origin` stand in the row itself. Every row has an id, its sources and a
+/// date; `verified` is true only when the main figures were read in the source, and `unverified`
+/// names the members of a verified row that nobody read anywhere.
 namespace hwdb {
 
 struct RowOrigin {
@@ -20,6 +20,12 @@ struct RowOrigin {
   std::string as_of;
   bool verified = false;
   std::vector<std::string> unverified;
+  std::vector<std::string> derived;  // members computed from others, not read
+};
+
+/// A slower build of the same GPU, as thin laptops have it.
+struct GpuLowPower {
+  std::optional<double> mem_bw_bytes_per_s, peak_fp32_flops_per_s, tdp_watts;
 };
 
 struct GpuRow {
@@ -34,8 +40,11 @@ struct GpuRow {
   std::optional<std::uint64_t> memory_bytes_reported;  // what the driver shows
   std::string memory_type;
   std::optional<std::uint32_t> memory_bus_bits;
+  std::optional<double> memory_rate_mt_per_s;
+  std::string memory_rate_basis;  // clock (checks the bandwidth), nominal, back-computed
   std::optional<double> mem_bw_bytes_per_s;
   bool mem_bw_platform_dependent = false;
+  std::string memory_platform;  // the memory that bandwidth is for, when platform-dependent
   std::optional<double> peak_fp32_flops_per_s, peak_fp16_flops_per_s, peak_fp16_matrix_flops_per_s,
       peak_fp16_matrix_fp32acc_flops_per_s, peak_int8_ops_per_s, peak_fp8_flops_per_s,
       peak_fp4_flops_per_s, peak_int4_ops_per_s;
@@ -44,6 +53,7 @@ struct GpuRow {
   std::string cuda_cc, gfx_target;
   std::optional<double> tdp_watts, idle_watts, system_idle_watts;
   std::vector<double> tgp_range_watts;
+  std::optional<GpuLowPower> low_power;
   std::optional<std::uint32_t> pcie_gen, pcie_lanes;
   std::string nvlink;  // id of a LinkRow or ""
   std::uint32_t devices_visible = 1;
@@ -52,6 +62,13 @@ struct GpuRow {
   std::string price_note, used_price_date;
   std::string note;
   RowOrigin origin;
+};
+
+/// A slower or faster kind of memory that a CPU takes as well.
+struct MemoryOption {
+  std::string type;
+  std::optional<std::uint32_t> rate_mt_per_s;
+  std::optional<double> mem_bw_bytes_per_s;
 };
 
 struct CpuRow {
@@ -64,9 +81,11 @@ struct CpuRow {
   std::optional<std::uint32_t> memory_rate_mt_per_s;
   std::optional<double> mem_bw_bytes_per_s;           // one socket, fastest official memory
   std::optional<double> measured_mem_bw_bytes_per_s;  // where somebody measured it
+  std::vector<MemoryOption> memory_options;
   std::optional<std::uint64_t> max_memory_bytes;
   std::vector<std::string> isa;
   std::optional<double> tdp_watts, turbo_watts, idle_system_watts;
+  std::vector<double> ctdp_range_watts;
   std::string igpu_id;
   std::optional<double> npu_ops_per_s;
   std::string note;
@@ -78,7 +97,9 @@ struct ModelRow {
   std::vector<std::string> aliases;
   std::string family, release, license;
   std::optional<std::uint64_t> params_total, params_active, params_published;
-  std::string params_check;
+  std::optional<std::uint64_t> params_mtp;  // multi-token-prediction block, not in params_total
+  std::string params_check;       // how the computed total compares with the published count
+  bool shape_incomplete = false;  // a size is not known: only the totals can be used
   std::optional<std::uint64_t>
       kv_elements_per_token;  // a check value: what layers_of() must add up to without windows
   ModelShape shape;
@@ -93,9 +114,11 @@ struct ModelRow {
 struct PresetRow {
   std::string id;  // "Q4_K_M"
   std::optional<std::uint32_t> ftype_id;
-  std::string default_type;  // tensor type
-  std::string imatrix;       // "", "recommended", "required"
-  std::string words;         // what the name means, one or two sentences
+  std::string default_type;                // tensor type
+  std::string imatrix;                     // "optional", "required" or other words; "" unknown
+  bool community = false;                  // a publisher's own mix, not a llama.cpp preset
+  std::optional<double> bpw_llama_3_1_8b;  // printed in llama.cpp's documents
+  std::string words;                       // what the name means, one or two sentences
   RowOrigin origin;
 };
 
@@ -110,12 +133,25 @@ struct FormatRow {
 /// One published quality measurement of a quantized model.
 struct QuantQualityRow {
   std::string model, quant;
-  std::optional<double> bpw, ppl, ppl_delta, kld_mean, top1_agree_fraction;
+  std::optional<double> bpw, ppl, ppl_delta, kld_mean, kld_99, top1_agree_fraction;
+  std::optional<std::uint64_t> size_bytes;
   std::string dataset, notes, source, url;
 };
 
-/// One published score of a model. `source` is the comparison key: equal benchmark and source means
-/// equal protocol.
+/// A published table of scores made under one protocol: one benchmark, one source, one reasoning
+/// mode.
+struct ScoreEntry {
+  std::string model_id;
+  double score = 0;
+  std::string reported_by;  // where it differs from the table's
+};
+struct ScoreTableRow {
+  std::string benchmark, unit, reasoning_mode, reported_by, date, source, url;
+  std::vector<ScoreEntry> scores;
+};
+
+/// One published score of a model, spelled out from its table. `source` is the comparison key:
+/// equal benchmark and source means equal protocol.
 struct ScoreRow {
   std::string model_id, benchmark;
   double score = 0;
@@ -148,6 +184,7 @@ struct TariffRow {
   std::optional<double> fixed_per_day, fixed_per_month, minimum_per_month;
   std::optional<double> adders_per_kwh;  // sum of levies
   std::optional<double> baseline_credit_per_kwh;
+  std::optional<double> average_per_kwh;  // published mean over all bands
   std::optional<double> surcharge_above_kwh, surcharge_per_kwh;
   std::string band_period;  // month, day, year
   std::vector<TariffBand> bands;
@@ -161,6 +198,8 @@ struct CarbonRow {
   std::string id, name;  // id: ISO 3166 alpha-3, or the name of a region
   double g_co2_per_kwh = 0;
   std::uint32_t year = 0;
+  std::optional<double> second_g_co2_per_kwh;  // of another source
+  std::optional<std::uint32_t> second_year;
   RowOrigin origin;
 };
 
@@ -177,12 +216,28 @@ struct ApiPriceRow {
       long_context_input_per_mtok, long_context_output_per_mtok;
   std::optional<bool> open_weights;
   std::optional<std::uint64_t> context_tokens;
+  std::string price_from, note;  // price_from: date of an announced price
   RowOrigin origin;
 };
 
 struct SubscriptionRow {
   std::string id, name;
   double usd_per_month = 0;
+  std::optional<double> usd_per_month_annual;  // paid a year ahead
+  std::string note;
+  RowOrigin origin;
+};
+
+/// A GPU by the hour at somebody else's.
+struct RentalRow {
+  std::string id, gpu_id;
+  double usd_per_hour = 0;
+  RowOrigin origin;
+};
+
+/// What somebody saw or argued, in words: kept because a figure elsewhere rests on it.
+struct StatementRow {
+  std::string id, topic, subject_id, words;  // subject_id: a GPU or link, or ""
   RowOrigin origin;
 };
 
@@ -192,6 +247,7 @@ struct LinkRow {
   double practical_fraction = 1;
   std::optional<std::uint32_t> gen, lanes;
   std::optional<double> latency_s;
+  std::string note;
   RowOrigin origin;
 };
 
@@ -201,6 +257,7 @@ struct SystemRow {
   std::string id, name;
   std::vector<std::string> aliases;
   std::string cpu_id, gpu_id;               // "" when there is none of that kind
+  std::uint32_t gpu_count = 1;
   std::vector<std::uint64_t> memory_bytes;  // sold sizes, first is the common one
   std::string form;                         // desktop, laptop, mini, board, phone, server
   std::optional<double> idle_watts, max_watts, price_usd;
@@ -210,9 +267,12 @@ struct SystemRow {
 
 /// Measured power at points, and the defaults chosen from them.
 struct PowerPointRow {
-  std::string id, gpu_id, phase, model;
-  double draw_watts = 0;
+  std::string id, gpu_id, system, phase, model, engine;  // phase: decode, prefill, idle, wall_peak
+  std::optional<double> draw_watts;
   std::optional<double> cap_watts, fraction_of_tdp, tokens_per_s;
+  std::vector<double> range_watts, energy_j_per_token;
+  std::uint32_t devices = 1;
+  std::string note;
   RowOrigin origin;
 };
 
@@ -221,25 +281,30 @@ struct PsuRow {
   std::string id;  // "80 Plus Gold"
   std::vector<double> load_fraction, efficiency;
   std::uint32_t voltage = 115;
+  std::string note;
   RowOrigin origin;
 };
 
-/// A judgement that stands in where nothing is known, with its reason: "idle_w.desktop_board_cpu_ram", "host.memory_bytes".
+/// A judgement that stands in where nothing is known, with its reason:
+/// "idle_w.desktop_board_cpu_ram", "host.memory_bytes".
 struct DefaultRow {
   std::string id;
   double value = 0;
+  std::string text;  // for a default that is a name: a CPU id, a power supply class
   std::string unit, words;
   RowOrigin origin;
 };
 
-/// What share of a ceiling a class of device reaches: decode of its memory bandwidth (MBU), prefill of its arithmetic peak
-/// (MFU), with the quantiles of the measured rows they were taken from. The first row that matches, most specific first, counts.
+/// What share of a ceiling a class of device reaches: decode of its memory bandwidth (MBU), prefill
+/// of its arithmetic peak (MFU), with the quantiles of the measured rows they were taken from. The
+/// first row that matches, most specific first, counts.
 struct SpeedFactorRow {
   std::string id;
-  std::string backend, vendor, arch, form;  // "" matches all; form: discrete, integrated, unified, laptop, cpu
+  std::string backend, vendor, arch,
+      form;  // "" matches all; form: discrete, integrated, unified, laptop, cpu
   double decode_mbu_low = 0, decode_mbu_likely = 0, decode_mbu_high = 0;
   double prefill_mfu_low = 0, prefill_mfu_likely = 0, prefill_mfu_high = 0;
-  double overhead_s_per_layer = 0;          // dispatch and synchronisation, decode
+  double overhead_s_per_layer = 0;  // dispatch and synchronisation, decode
   std::uint32_t decode_rows = 0, prefill_rows = 0, devices = 0;
   RowOrigin origin;
 };

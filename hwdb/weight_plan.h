@@ -20,8 +20,9 @@ enum class TensorRole {
   dense_ffn,       // also shared experts and the router: read for every token
   routed_experts,  // 3-D expert matrices: a token reads n_experts_used of n_experts
   per_layer_embedding,
-  mtp,  // built-in draft layers
-  other
+  mtp,         // built-in draft layers
+  side_tower,  // a vision or audio encoder in the same file: no decode step reads it
+  other        // small tables beside the blocks, read for every token
 };
 
 /// A tensor of the real list, with its place. `layer` is -1 outside the blocks.
@@ -38,7 +39,11 @@ struct PlannedTensor {
 /// model.unknown_architecture.
 Result<std::vector<PlannedTensor>> tensor_list(const ModelShape& shape);
 
-/// The role and layer of a tensor of a GGUF file, from its name.
+/// As tensor_list, and for an architecture without a known layout the tensors of a plain decoder
+/// of that shape: for formats outside GGUF, where only sizes and roles count.
+Result<std::vector<PlannedTensor>> plain_tensor_list(const ModelShape& shape);
+
+/// The role and layer of a tensor of a GGUF or safetensors file, from its name.
 PlannedTensor classify_tensor(const TensorInfo& info);
 
 /// How a file was made: the preset, and whether an importance matrix was used.

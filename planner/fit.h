@@ -9,6 +9,8 @@
 #include "hwdb/machine.h"
 #include "planner/make_plan.h"
 #include "planner/quality.h"
+#include "planner/quant_compare.h"
+#include "planner/quant_loss.h"
 
 namespace planner {
 
@@ -22,44 +24,34 @@ struct FitRequest {
 };
 
 /// One model at its best quantization for this machine.
+///
+/// rank = percentile x (1 - quant_loss) x speed_credit x context_credit, and nothing else.
 struct FitRow {
   const hwdb::ModelRow* model = nullptr;
   std::string quant;
+  bool quantization_aware = false;  // the file is of a checkpoint trained for this format (QAT)
   Plan plan;
   Quality quality;
   double quant_loss = 0;            // what the quantization costs, in the score's own scale 0..1
   std::string quant_loss_evidence;  // source of that figure
   double speed_credit = 0;          // 0..1: decode speed against the workload's need
+  double context_credit = 1;        // 0..1: trained context against the wanted one
   double rank = 0;  // the product that the list is sorted by; `fit --why` prints the factors
 };
 
 struct FitResult {
   std::vector<FitRow> rows;  // best first; models that do not fit are left out
   std::size_t considered = 0, not_fitting = 0, too_slow = 0, without_score = 0;
+  std::size_t not_sized = 0;  // shapes too incomplete to plan, or no preset applies
 };
 
-/// Ranks every model of the catalogue on this machine. Rows without a published score for the use
-/// come after those with one.
+/// Ranks every model of the catalogue on this machine, each at the quantization that ranks highest.
+/// Rows without a published score for the use come after those with one, newest first. Equal ranks:
+/// the newer model first, then the faster, then by id.
 FitResult rank_models(const hwdb::Catalog& catalog, const hwdb::Machine& machine,
                       const hwdb::TariffRow* tariff, const FitRequest& request);
 
-/// One preset of `quants`.
-struct QuantRow {
-  std::string quant;
-  double bits_per_weight = 0;
-  Plan plan;
-  std::optional<double> loss;          // mean KLD against 16 bit, else relative perplexity
-  std::string loss_kind, loss_source;  // "KLD", "perplexity"; where it was published, "" none
-  bool loss_of_this_model = false;  // else of the nearest model in the table, named in loss_source
-  bool pareto = false;              // no other row is both better and smaller (or faster)
-  bool recommended = false;
-  std::string reason;  // of the recommendation
-};
-
-/// Every preset side by side for one model, largest first; exactly one is recommended unless none
-/// fits.
-hwdb::Result<std::vector<QuantRow>> compare_quants(const hwdb::Catalog& catalog,
-                                                   const hwdb::ModelRow& model,
-                                                   const PlanInputs& inputs);
+/// The arithmetic of a row's rank in one line.
+std::string describe_rank(const FitRow& row);
 
 }  // namespace planner

@@ -9,6 +9,7 @@
 #include "hwdb/op_counts.h"
 #include "hwdb/result.h"
 #include "hwdb/rows.h"
+#include "planner/assumptions.h"
 #include "planner/plan.h"
 
 namespace planner {
@@ -19,12 +20,14 @@ struct PlanInputs {
   const hwdb::Machine* machine = nullptr;
   RunSettings settings;
   Workload workload;
-  const hwdb::TariffRow* tariff = nullptr;  // null: no money
+  const hwdb::TariffRow* tariff = nullptr;   // null: no money
+  const Assumptions* assumptions = nullptr;  // null: the initial values of Assumptions
+  double household_kwh = 0;  // used a month besides; tokens pay the tariff's tiers above it
 };
 
 /// The stages in order: placement, memory, speed, energy, cost. Arithmetic only. The library call
-/// of the speed figure. Errors: model.overflow, cache.type. Names, scenario and notes are left to
-/// the caller.
+/// of the speed figure. Errors: model.overflow, model.range, cache.type. Names, scenario, max_ctx
+/// (see largest_context) and notes of the machine are left to the caller.
 hwdb::Result<Plan> make_plan(const PlanInputs& inputs);
 
 /// The largest context (per sequence, a multiple of 256, up to `limit`) that keeps `fits` at least

@@ -59,11 +59,12 @@ struct Scenario {
   std::string on = "this";
   RunSettings settings;
   Workload workload;
+  std::string tariff;  // id or alias; "" the default
   bool calibrated = true;
 };
 
 /// Reads the JSON of a scenario. Errors: scenario.unknown_key (nearest key in the hint),
-/// scenario.type, scenario.range.
+/// scenario.missing_key, scenario.type, scenario.range; `where` is the key.
 hwdb::Result<Scenario> scenario_from_json(const hwdb::Json& json);
 
 }  // namespace planner

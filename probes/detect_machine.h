@@ -14,6 +14,9 @@ struct DetectOptions {
   bool ask_vulkan = true;
   bool force_vulkan = false;     // also when no GPU device node exists (doctor does)
   double deadline_seconds = 15;  // for each child that opens a vendor library
+  std::string child_program;     // run as `PROGRAM --probe-child WHICH`; "" is the running program
+  std::vector<std::string> vulkan_drivers;  // manifests to use instead of those installed, as in
+                                            // $VK_DRIVER_FILES
 };
 
 /// One detector's account, for doctor.
@@ -29,13 +32,14 @@ struct Detected {
   std::vector<DetectStep> steps;
 };
 
-/// Looks at the machine without measuring. Never fails: what cannot be read is absent, with a step
-/// that says why.
+/// Looks at the machine without measuring, one detector after the other. Not for two threads at
+/// once: hwloc is told through the environment where to read. Never fails: what cannot be read is
+/// absent, with a step that says why.
 Detected detect_machine(const DetectOptions& options);
 
-/// Runs the part that opens the Vulkan loader and writes one JSON message to stdout; what the child
-/// process of detect_machine executes (`tokwatt --probe-child vulkan`). Returns the process exit
-/// status.
+/// Opens one vendor library ("vulkan" or "nvml") and writes one JSON message to stdout, which is
+/// kept apart from what drivers print; what the child process of detect_machine executes
+/// (`tokwatt --probe-child vulkan`). Returns the process exit status: 2 for an unknown name.
 int run_probe_child(const std::string& which);
 
 }  // namespace probes

@@ -1,0 +1,92 @@
+// SPDX-License-Identifier: MIT
+#include "planner/batch.h"
+
+#include <algorithm>
+
+#include "planner/result_json.h"
+
+namespace planner {
+namespace {
+
+// Names remembered of each kind. A model of 100 layers takes about 10 KB, so a full cache stays
+// within a few megabytes.
+constexpr std::size_t kRemembered = 512;
+
+bool blank(std::string_view line) {
+  return line.find_first_not_of(" \t\r") == std::string_view::npos;
+}
+
+}  // namespace
+
+hwdb::Result<Plan> plan_scenario(const Scenario& scenario, const ResolvedModel& model,
+                                 const hwdb::Machine& machine, const hwdb::TariffRow* tariff,
+                                 const Assumptions* assumptions) {
+  PlanInputs inputs;
+  inputs.model = &model.costs;
+  inputs.machine = &machine;
+  inputs.settings = scenario.settings;
+  inputs.workload = scenario.workload;
+  inputs.tariff = tariff;
+  inputs.assumptions = assumptions;
+  auto plan = make_plan(inputs);
+  if (!plan) return plan;
+  plan->scenario = scenario;
+  plan->model_name = model.name;
+  plan->quant = model.costs.quant;
+  plan->machine_name = machine.name;
+  plan->notes.insert(plan->notes.end(), model.notes.begin(), model.notes.end());
+  plan->notes.insert(plan->notes.end(), machine.notes.begin(), machine.notes.end());
+  return plan;
+}
+
+template <class T, class Find>
+const hwdb::Result<T>& Batch::cached(Cache<T>* cache, const std::string& key, const Find& find) {
+  const auto it = cache->find(key);
+  if (it != cache->end()) return it->second;
+  // Dropping all is enough: a run that names more than this has no favourites.
+  if (cache->size() >= kRemembered) cache->clear();
+  return cache->emplace(key, find()).first->second;
+}
+
+hwdb::Result<Plan> Batch::plan(const Scenario& scenario) {
+  key_.assign(scenario.model).push_back('\n');
+  key_ += scenario.quant;
+  const auto& model = cached<std::shared_ptr<const ResolvedModel>>(
+      &models_, key_, [&] { return sources_.model(scenario.model, scenario.quant); });
+  if (!model) return model.error();
+  const auto& machine = cached<std::shared_ptr<const hwdb::Machine>>(
+      &machines_, scenario.on, [&] { return sources_.machine(scenario.on); });
+  if (!machine) return machine.error();
+  const auto& tariff = cached<const hwdb::TariffRow*>(
+      &tariffs_, scenario.tariff, [&] { return sources_.tariff(scenario.tariff); });
+  if (!tariff) return tariff.error();
+
+  return plan_scenario(scenario, **model, **machine, *tariff, sources_.assumptions);
+}
+
+bool Batch::answer(std::string_view line, std::string* out) {
+  if (blank(line)) return true;
+  hwdb::JsonWriter writer(out);
+  const auto fail = [&](const std::optional<hwdb::Json>& id, const hwdb::Error& error) {
+    append_failure_json(&writer, id, error);
+    out->push_back('\n');
+    return false;
+  };
+  auto json = hwdb::parse_json(line, "", kBatchLineBytes);
+  if (!json) return fail(std::nullopt, json.error());
+  // A line that is refused is still answered under its own id.
+  const auto id = [&]() -> std::optional<hwdb::Json> {
+    const hwdb::Json* given = json->find("id");
+    if (given == nullptr || given->is_array() || given->is_object()) return std::nullopt;
+    return *given;
+  };
+  const auto scenario = scenario_from_json(*json);
+  if (!scenario) return fail(id(), scenario.error());
+  const auto answer = plan(*scenario);
+  if (!answer) return fail(scenario->id, answer.error());
+  append_result_json(&writer, *answer);
+  out->push_back('\n');
+  return true;
+}
+
+}  // namespace planner

@@ -1,0 +1,71 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+
+#include "hwdb/machine.h"
+#include "hwdb/op_counts.h"
+#include "hwdb/result.h"
+#include "hwdb/rows.h"
+#include "planner/make_plan.h"
+#include "planner/plan.h"
+
+namespace planner {
+
+/// A model ready for the estimator, with the notes that belong under its plans.
+struct ResolvedModel {
+  std::string name;
+  hwdb::ModelCosts costs;
+  std::vector<std::string> notes;
+};
+
+/// The plan of one scenario on the given records, with names and notes filled in. Errors as
+/// make_plan.
+hwdb::Result<Plan> plan_scenario(const Scenario& scenario, const ResolvedModel& model,
+                                 const hwdb::Machine& machine, const hwdb::TariffRow* tariff,
+                                 const Assumptions* assumptions);
+
+/// How names become records: the only door of a batch to files and to this machine.
+struct BatchSources {
+  std::function<hwdb::Result<std::shared_ptr<const ResolvedModel>>(const std::string& model,
+                                                                   const std::string& quant)>
+      model;
+  std::function<hwdb::Result<std::shared_ptr<const hwdb::Machine>>(const std::string& rig)> machine;
+  std::function<hwdb::Result<const hwdb::TariffRow*>(const std::string& tariff)> tariff;
+  const Assumptions* assumptions = nullptr;
+};
+
+/// Answers scenarios one line at a time. Looked-up names are kept, in bounded number, so memory
+/// stays flat however long the run.
+class Batch {
+ public:
+  explicit Batch(BatchSources sources) : sources_(std::move(sources)) {}
+
+  /// Appends the answer to one line, newline included, and says whether it was answered. Nothing is
+  /// appended for a blank line, which counts as answered.
+  bool answer(std::string_view line, std::string* out);
+  /// The plan of one scenario, or why there is none.
+  hwdb::Result<Plan> plan(const Scenario& scenario);
+
+ private:
+  template <class T>
+  using Cache = std::unordered_map<std::string, hwdb::Result<T>>;
+  template <class T, class Find>
+  const hwdb::Result<T>& cached(Cache<T>* cache, const std::string& key, const Find& find);
+
+  BatchSources sources_;
+  Cache<std::shared_ptr<const ResolvedModel>> models_;
+  Cache<std::shared_ptr<const hwdb::Machine>> machines_;
+  Cache<const hwdb::TariffRow*> tariffs_;
+  std::string key_;
+};
+
+/// Longest line that is read; longer ones are answered with scenario.limit.
+inline constexpr std::size_t kBatchLineBytes = 1u << 20;
+
+}  // namespace planner

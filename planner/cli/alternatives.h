@@ -1,0 +1,23 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "hwdb/result.h"
+#include "planner/cli/session.h"
+
+namespace cli {
+
+/// A change that would make a plan fit (better), and the plan with it.
+struct Alternative {
+  std::string change;
+  planner::Plan plan;
+};
+
+/// What it would take to have the whole model on the GPU, or to run it at all when there is none:
+/// each by a plan of its own. Empty when nothing helps.
+std::vector<Alternative> find_alternatives(Session& session, const planner::Scenario& scenario,
+                                           const hwdb::Machine& machine);
+
+}  // namespace cli

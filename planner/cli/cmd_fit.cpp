@@ -1,0 +1,229 @@
+// SPDX-License-Identifier: MIT
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <string>
+
+#include "planner/cli/check.h"
+#include "planner/cli/commands.h"
+#include "planner/cli/describe.h"
+#include "planner/fit.h"
+#include "planner/launch.h"
+#include "planner/report/figures.h"
+
+namespace cli {
+namespace {
+
+using report::Align;
+using report::Cell;
+
+constexpr std::size_t kTop = 12, kShortTop = 5;
+
+std::vector<std::string> split_commas(const std::string& text) {
+  std::vector<std::string> parts;
+  for (std::size_t begin = 0; begin <= text.size();) {
+    const std::size_t end = std::min(text.find(',', begin), text.size());
+    if (end > begin) parts.push_back(text.substr(begin, end - begin));
+    begin = end + 1;
+  }
+  return parts;
+}
+
+std::string evidence(const planner::Quality& quality) {
+  if (!quality.percentile) return "no published score";
+  return fmt::format("{} {}", quality.benchmark, report::short_number(quality.score));
+}
+
+report::Table fit_table(const planner::FitResult& result, std::size_t top) {
+  report::Table table;
+  table.key = "models";
+  const std::string currency = result.rows.empty() ? "" : result.rows.front().plan.cost.currency;
+  table.columns = {
+      {.key = "rank", .title = "#"},
+      {.key = "model", .title = "model", .align = Align::left},
+      {.key = "quant", .title = "quant", .align = Align::left},
+      {.key = "file_size_bytes", .title = "size", .unit = "GiB"},
+      {.key = "fits", .title = "where", .align = Align::left},
+      {.key = "max_n_ctx", .title = "ctx", .unit = "max", .priority = 2},
+      {.key = "prefill_tok_per_s",
+       .title = "prefill",
+       .unit = "tok/s",
+       .priority = 1,
+       .estimate = true},
+      {.key = "decode_tok_per_s", .title = "decode", .unit = "tok/s", .estimate = true},
+      {.title = "90 %", .unit = "band", .priority = 3},
+      {.key = "decode_power_w", .title = "power", .unit = "W", .priority = 4, .estimate = true},
+      {.key = "cost_per_month",
+       .title = "month",
+       .unit = currency,
+       .priority = 1,
+       .estimate = true},
+      {.key = "evidence", .title = "evidence", .align = Align::left, .priority = 5},
+      {.key = "quality_percentile"},
+      {.key = "quant_loss"},
+      {.key = "speed_credit"},
+      {.key = "score"},
+  };
+  for (std::size_t i = 0; i < std::min(top, result.rows.size()); ++i) {
+    const planner::FitRow& row = result.rows[i];
+    const planner::Plan& plan = row.plan;
+    const planner::Estimate& decode = plan.speed.decode_tok_per_s;
+    table.rows.push_back({
+        report::count_cell(i + 1),
+        Cell(row.model->id, row.model->id, report::Tone::strong),
+        row.quant,
+        Cell(fmt::format("{:.1f}", plan.file_size.as_double() / hwdb::kGiB), plan.file_size.value),
+        report::fits_cell(plan.memory.fits),
+        report::context_cell(plan.max_ctx),
+        report::estimate_cell(plan.speed.prefill_tok_per_s),
+        report::estimate_cell(decode),
+        report::band_text(decode),
+        report::estimate_cell(plan.energy.decode_w),
+        Cell(
+            plan.cost.tariff_id.empty() ? "-" : report::money_text(plan.cost.cost_per_month.likely),
+            report::estimate_json(plan.cost.cost_per_month)),
+        Cell(evidence(row.quality), hwdb::Json(),
+             row.quality.percentile ? report::Tone::plain : report::Tone::dim),
+        Cell("", row.quality.percentile ? hwdb::Json(*row.quality.percentile) : hwdb::Json()),
+        Cell("", row.quant_loss),
+        Cell("", row.speed_credit),
+        Cell("", row.rank),
+    });
+  }
+  return table;
+}
+
+/// The factors of each row's rank with their values, and where they come from.
+report::Section why_section(const planner::FitResult& result, std::size_t top) {
+  report::Section section;
+  section.title = "Why: rank = score's percentile x (1 - loss by quantization) x speed credit";
+  for (std::size_t i = 0; i < std::min(top, result.rows.size()); ++i) {
+    const planner::FitRow& row = result.rows[i];
+    section.lines.push_back(
+        {"", fmt::format("{} {}", row.model->id, row.quant),
+         fmt::format("{} x (1 - {:.3f}) x {:.2f} = {:.3f}",
+                     row.quality.percentile ? fmt::format("{:.2f}", *row.quality.percentile)
+                                            : std::string("no score"),
+                     row.quant_loss, row.speed_credit, row.rank)});
+    if (row.quality.percentile) {
+      section.lines.push_back({"", "",
+                               fmt::format("{} {} by {} ({})", row.quality.benchmark,
+                                           report::short_number(row.quality.score),
+                                           row.quality.reported_by, row.quality.source)});
+    }
+    if (!row.quant_loss_evidence.empty()) {
+      section.lines.push_back({"", "", "loss: " + row.quant_loss_evidence});
+    }
+  }
+  return section;
+}
+
+std::string next_command(const Options& options, const planner::FitRow& row) {
+  std::string line = fmt::format("tokwatt plan {} --quant {}", planner::shell_word(row.model->id),
+                                 planner::shell_word(row.quant));
+  if (options.on != "this") line += " --on " + planner::shell_word(options.on);
+  line += " --use " + options.workload.use;
+  if (options.n_ctx) line += fmt::format(" -c {}", *options.n_ctx);
+  return line;
+}
+
+}  // namespace
+
+hwdb::Result<Outcome> cmd_fit(Session& session) {
+  const Options& options = session.options();
+  std::vector<CheckTerm> terms;
+  if (!options.check.empty()) {
+    auto parsed = parse_check(options.check);
+    if (!parsed) return parsed.error();
+    terms = std::move(*parsed);
+  }
+  auto machine = session.machine(options.on);
+  if (!machine) return machine.error();
+  auto tariff = session.tariff(options.tariff);
+  if (!tariff) return tariff.error();
+
+  planner::FitRequest request;
+  request.workload = options.workload;
+  request.settings = session.scenario("").settings;
+  request.n_ctx = options.n_ctx;
+  if (options.quant) {
+    for (const std::string& name : split_commas(*options.quant)) {
+      auto preset = session.catalog().find_preset(name);
+      if (!preset) return preset.error();
+      request.quants.push_back((*preset)->id);
+    }
+  }
+  request.min_decode_tok_per_s = options.min_tps.value_or(0);
+  request.model_filter = options.model_filter;
+  const planner::FitResult result =
+      planner::rank_models(session.catalog(), **machine, *tariff, request);
+
+  const bool brief = options.command.empty();
+  const std::size_t top = options.top.value_or(brief ? kShortTop : kTop);
+  Outcome outcome;
+  outcome.report.emplace();
+  report::Report& report = *outcome.report;
+  report.command = "fit";
+
+  report::Section head = machine_section(**machine);
+  head.title.clear();
+  head.sentences.push_back({machine_sentence(**machine), hwdb::Json(), report::Tone::strong});
+  // People have the sentence; programs keep the figures.
+  for (report::Line& line : head.lines) {
+    if (line.cell.value.is_null()) line.cell.value = line.cell.text;
+    line.label.clear();
+    line.cell.text.clear();
+  }
+  if (!brief && !options.quiet) {
+    for (const std::string& note : unique_notes((*machine)->notes)) {
+      head.notes.push_back(note);
+    }
+  }
+  report.sections.push_back(std::move(head));
+
+  const double need = options.min_tps.value_or(options.workload.min_decode_tok_per_s);
+  const std::uint64_t n_ctx = request.settings.n_ctx;
+  report::Section list;
+  list.sentences.emplace_back(fmt::format(
+      "Best for {} with {} tokens of context and at least {} tok/s:", options.workload.use,
+      report::context_text(n_ctx), report::short_number(need)));
+  list.lines = {{"use", "", Cell("", options.workload.use)},
+                {"n_ctx", "", Cell("", n_ctx)},
+                {"min_decode_tok_per_s", "", Cell("", need)},
+                {"considered", "", Cell("", static_cast<std::uint64_t>(result.considered))},
+                {"not_fitting", "", Cell("", static_cast<std::uint64_t>(result.not_fitting))},
+                {"too_slow", "", Cell("", static_cast<std::uint64_t>(result.too_slow))},
+                {"without_score", "", Cell("", static_cast<std::uint64_t>(result.without_score))}};
+  list.tables.push_back(fit_table(result, top));
+  report.sections.push_back(std::move(list));
+
+  if (options.why) report.sections.push_back(why_section(result, top));
+
+  report::Section tail;
+  const std::size_t shown = std::min(top, result.rows.size());
+  tail.sentences.emplace_back(fmt::format(
+      "{} of {} models shown; {} more fit, {} are too slow, {} do not fit.", shown,
+      result.considered, result.rows.size() - shown, result.too_slow, result.not_fitting));
+  if (result.without_score > 0 && !brief) {
+    tail.sentences.emplace_back(fmt::format("{} have no published score for {} and stand last.",
+                                            result.without_score, options.workload.use));
+  }
+  if (!result.rows.empty() && !options.quiet) {
+    tail.commands.push_back({"next", "In detail:", next_command(options, result.rows.front())});
+    if (brief) tail.commands.push_back({"", "The full list:", "tokwatt fit"});
+  }
+  report.sections.push_back(std::move(tail));
+
+  if (!terms.empty()) {
+    const hwdb::Status status =
+        result.rows.empty() ? hwdb::Status(hwdb::Error{"check.not_met", "no model fits", "", ""})
+                            : check_plan(terms, result.rows.front().plan);
+    if (!status) {
+      outcome.after = status.error();
+      outcome.exit_status = hwdb::exit_status(status.error().code);
+    }
+  }
+  return outcome;
+}
+
+}  // namespace cli

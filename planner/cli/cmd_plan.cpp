@@ -1,0 +1,94 @@
+// SPDX-License-Identifier: MIT
+#include <fmt/format.h>
+
+#include "planner/cli/alternatives.h"
+#include "planner/cli/check.h"
+#include "planner/cli/commands.h"
+#include "planner/cli/plan_report.h"
+#include "planner/make_plan.h"
+#include "planner/report/figures.h"
+#include "planner/result_json.h"
+
+namespace cli {
+namespace {
+
+report::Section alternatives_section(const std::vector<Alternative>& alternatives, bool on_gpu) {
+  report::Section section;
+  section.key = "alternatives";
+  section.title = on_gpu ? "What it would take to have it all on the GPU" : "What it would take";
+  report::Table table;
+  table.columns = {
+      {.key = "change", .title = "with", .align = report::Align::left},
+      {.key = "fits", .title = "fits", .align = report::Align::left},
+      {.key = "total_bytes", .title = "memory"},
+      {.key = "decode_tok_per_s", .title = "decode", .unit = "tok/s", .estimate = true},
+      {.title = "90 % band", .unit = "tok/s", .priority = 1},
+  };
+  for (const Alternative& alternative : alternatives) {
+    const planner::Plan& plan = alternative.plan;
+    table.rows.push_back({alternative.change, report::fits_cell(plan.memory.fits),
+                          report::bytes_cell(plan.memory.total()),
+                          report::estimate_cell(plan.speed.decode_tok_per_s),
+                          report::band_text(plan.speed.decode_tok_per_s)});
+  }
+  if (alternatives.empty()) {
+    section.sentences.emplace_back("Nothing that was tried helps: a smaller model is needed.");
+  }
+  section.tables.push_back(std::move(table));
+  return section;
+}
+
+}  // namespace
+
+hwdb::Result<Outcome> cmd_plan(Session& session) {
+  const Options& options = session.options();
+  const planner::Scenario scenario = session.scenario(options.arguments.front());
+  std::vector<CheckTerm> terms;
+  if (!options.check.empty()) {
+    auto parsed = parse_check(options.check);
+    if (!parsed) return parsed.error();
+    terms = std::move(*parsed);
+  }
+  auto model = session.model(scenario.model, scenario.quant);
+  if (!model) return model.error();
+  auto machine = session.machine(scenario.on);
+  if (!machine) return machine.error();
+  auto tariff = session.tariff(scenario.tariff);
+  if (!tariff) return tariff.error();
+  auto plan = planner::plan_scenario(scenario, **model, **machine, *tariff, &session.assumptions());
+  if (!plan) return plan.error();
+
+  if (plan->memory.fits != planner::Fits::no) {
+    planner::PlanInputs inputs{&(*model)->costs,  machine->get(), scenario.settings,
+                               scenario.workload, *tariff,        &session.assumptions()};
+    plan->max_ctx = planner::largest_context(inputs, plan->memory.fits,
+                                             (*model)->costs.shape.n_ctx_train.value_or(1u << 20));
+  }
+
+  Outcome outcome;
+  if (!terms.empty()) {
+    if (auto status = check_plan(terms, *plan); !status) {
+      outcome.after = status.error();
+      outcome.exit_status = hwdb::exit_status(status.error().code);
+    }
+  }
+  if (options.format == Format::json) {
+    hwdb::JsonWriter writer(&outcome.document);
+    planner::append_result_json(&writer, *plan);
+    outcome.document += '\n';
+    return outcome;
+  }
+  outcome.report = plan_report(*plan, **machine, options.why);
+  const bool all_on_gpu =
+      plan->memory.fits == planner::Fits::gpu || plan->memory.fits == planner::Fits::gpu_tight;
+  const bool has_gpu = !(*machine)->gpus.empty() && !scenario.settings.cpu_only;
+  if (plan->memory.fits == planner::Fits::no || (!all_on_gpu && has_gpu)) {
+    auto& sections = outcome.report->sections;
+    const auto alternatives = find_alternatives(session, scenario, **machine);
+    // After the memory that explains why.
+    sections.insert(sections.begin() + 2, alternatives_section(alternatives, has_gpu));
+  }
+  return outcome;
+}
+
+}  // namespace cli

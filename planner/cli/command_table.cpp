@@ -1,0 +1,82 @@
+// SPDX-License-Identifier: MIT
+#include "planner/cli/command_table.h"
+
+#include <algorithm>
+#include <array>
+
+namespace cli {
+namespace {
+
+using Examples = std::string_view;
+
+constexpr std::array kFitExamples = {
+    Examples("tokwatt fit"),
+    Examples("tokwatt fit --on \"RTX 4090\" --use code"),
+    Examples("tokwatt fit --on \"2x RTX 3090, 64GB DDR4-3200\" --min-tps 25 --top 20"),
+};
+constexpr std::array kPlanExamples = {
+    Examples("tokwatt plan llama-3.1-8b --on \"RTX 4090\""),
+    Examples("tokwatt plan model.gguf -c 32768 -ctk q8_0 -ctv q8_0"),
+    Examples("tokwatt plan llama-3.3-70b --quant Q4_K_M --on \"2x RTX 3090\" --why"),
+    Examples("tokwatt plan model.gguf --check 'fits=gpu,decode>=20' --quiet"),
+};
+constexpr std::array kQuantsExamples = {
+    Examples("tokwatt quants llama-3.1-8b --on \"RTX 3060\""),
+};
+constexpr std::array kInspectExamples = {
+    Examples("tokwatt inspect model.gguf"),
+    Examples("tokwatt inspect ollama:llama3.1:8b"),
+};
+constexpr std::array kListExamples = {
+    Examples("tokwatt list gpus 4090"),
+    Examples("tokwatt list models qwen"),
+    Examples("tokwatt list tariffs --format csv"),
+};
+constexpr std::array kBillExamples = {
+    Examples("tokwatt bill --on \"RTX 4090\""),
+    Examples("tokwatt bill llama-3.1-8b --on \"RTX 4090\" --use agent --hours 8"),
+    Examples("tokwatt bill --on \"RTX 4090\" --max --price 0.16"),
+};
+constexpr std::array kBatchExamples = {
+    Examples("tokwatt batch scenarios.jsonl > results.jsonl"),
+    Examples("echo '{\"model\":\"llama-3.1-8b\",\"on\":\"RTX 4090\"}' | tokwatt batch -"),
+};
+constexpr std::array kDoctorExamples = {
+    Examples("tokwatt doctor"),
+};
+
+constexpr unsigned kAlways = kOutput | kCatalog;
+constexpr unsigned kPlanning = kAlways | kRig | kRun | kWorkload | kMoney | kWhy;
+
+constexpr std::array kCommands = {
+    CommandInfo{"fit", "", "what fits this machine, best first", kFitExamples,
+                kPlanning | kCheck | kQuant | kFit, 0, 0},
+    CommandInfo{"plan", "MODEL", "one model: memory, speed, watts, money and what to type",
+                kPlanExamples, kPlanning | kCheck | kQuant, 1, 1},
+    CommandInfo{"quants", "MODEL", "every quantization of a model side by side", kQuantsExamples,
+                kPlanning, 1, 1},
+    CommandInfo{"bill", "[MODEL]", "what running it adds to the power bill", kBillExamples,
+                kPlanning | kQuant | kBill, 0, 1},
+    CommandInfo{"inspect", "FILE", "what is in a model file", kInspectExamples, kAlways, 1, 1},
+    CommandInfo{"list", "TABLE [FILTER]",
+                "what is known: gpus, cpus, models, quants, tariffs, "
+                "apis, links, systems, machines",
+                kListExamples, kAlways, 1, 2},
+    CommandInfo{"batch", "[FILE]", "one JSON scenario a line in, one JSON result a line out",
+                kBatchExamples, kAlways, 0, 1},
+    CommandInfo{"doctor", "", "what was detected here and how; for bug reports", kDoctorExamples,
+                kAlways, 0, 0},
+};
+
+}  // namespace
+
+std::span<const CommandInfo> commands() {
+  return kCommands;
+}
+
+const CommandInfo* find_command(std::string_view name) {
+  const auto it = std::ranges::find(kCommands, name, &CommandInfo::name);
+  return it != kCommands.end() ? &*it : nullptr;
+}
+
+}  // namespace cli

@@ -1,0 +1,347 @@
+// SPDX-License-Identifier: MIT
+#include "planner/cli/flag_table.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+#include <charconv>
+#include <cmath>
+#include <limits>
+
+#include "hwdb/limits.h"
+#include "planner/cli/command_table.h"
+
+namespace cli {
+namespace {
+
+using hwdb::Error;
+using hwdb::Ok;
+using hwdb::Status;
+using Text = std::string_view;
+
+Error wrong(Text value, const std::string& expected) {
+  return Error{"usage.value", fmt::format("\"{}\", expected {}", value, expected), {}, {}};
+}
+
+/// A whole number; "8k" and "32K" are 1024-fold, as people write contexts.
+template <class Integer>
+Status read_count(Text text, std::uint64_t least, std::uint64_t most, Integer* out) {
+  std::uint64_t value = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+  Text rest(end, static_cast<std::size_t>(text.data() + text.size() - end));
+  if (rest == "k" || rest == "K") {
+    rest = {};
+    if (value > most / 1024) return wrong(text, fmt::format("{} to {}", least, most));
+    value *= 1024;
+  }
+  if (error != std::errc{} || !rest.empty() || value < least || value > most) {
+    return wrong(text, fmt::format("a whole number from {} to {}", least, most));
+  }
+  *out = static_cast<Integer>(value);
+  return Ok{};
+}
+
+Status read_number(Text text, double least, double most, double* out) {
+  double value = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+  // The comparison is written so that NaN fails it.
+  if (error != std::errc{} || end != text.data() + text.size() ||
+      !(value >= least && value <= most)) {
+    return wrong(text, fmt::format("a number from {} to {}", least, most));
+  }
+  *out = value;
+  return Ok{};
+}
+
+Status read_optional_number(Text text, double least, double most, std::optional<double>* out) {
+  double value = 0;
+  Status status = read_number(text, least, most, &value);
+  if (status) *out = value;
+  return status;
+}
+
+template <class T>
+struct Word {
+  Text text;
+  T value;
+};
+
+template <class T, std::size_t N>
+Status read_word(Text text, const std::array<Word<T>, N>& words, T* out) {
+  const auto it = std::ranges::find(words, text, &Word<T>::text);
+  if (it != words.end()) {
+    *out = it->value;
+    return Ok{};
+  }
+  std::string names;
+  for (std::size_t i = 0; i < N; ++i) {
+    names += fmt::format("{}{}", i == 0 ? "" : i + 1 == N ? " or " : ", ", words[i].text);
+  }
+  return wrong(text, names);
+}
+
+/// Layers on the GPU: a number, or all of them in llama.cpp's spellings; "auto" chooses.
+Status read_gpu_layers(Text text, std::optional<std::uint32_t>* out) {
+  constexpr std::uint32_t kAll = std::numeric_limits<std::int32_t>::max();
+  if (text == "auto") {
+    out->reset();
+    return Ok{};
+  }
+  if (text == "all" || text == "-1") {
+    *out = kAll;
+    return Ok{};
+  }
+  std::uint32_t value = 0;
+  if (!read_count(text, 0, kAll, &value)) return wrong(text, "a number of layers, all or auto");
+  *out = value;
+  return Ok{};
+}
+
+Status read_cache_type(Text text, std::string* out) {
+  constexpr std::array kTypes = {
+      Word<Text>{"f16", "f16"},   Word<Text>{"bf16", "bf16"}, Word<Text>{"f32", "f32"},
+      Word<Text>{"q8_0", "q8_0"}, Word<Text>{"q5_1", "q5_1"}, Word<Text>{"q5_0", "q5_0"},
+      Word<Text>{"q4_1", "q4_1"}, Word<Text>{"q4_0", "q4_0"}, Word<Text>{"iq4_nl", "iq4_nl"},
+  };
+  Text type;
+  Status status = read_word(text, kTypes, &type);
+  if (status) *out = type;
+  return status;
+}
+
+Status read_tensor_split(Text text, std::vector<double>* out) {
+  out->clear();
+  double sum = 0;
+  for (std::size_t begin = 0; begin <= text.size();) {
+    const std::size_t end = std::min(text.find_first_of(",/", begin), text.size());
+    double share = 0;
+    if (!read_number(text.substr(begin, end - begin), 0, 1e9, &share)) {
+      return wrong(text, "shares such as 3,1");
+    }
+    sum += share;
+    out->push_back(share);
+    begin = end + 1;
+  }
+  if (sum <= 0) return wrong(text, "shares such as 3,1");
+  return Ok{};
+}
+
+Status read_backend(Text text, planner::RunSettings* settings) {
+  using Backend = hwdb::GpuInfo::Backend;
+  if (text == "cpu") {
+    settings->cpu_only = true;
+    return Ok{};
+  }
+  constexpr std::array kBackends = {
+      Word<Backend>{"cuda", Backend::cuda},     Word<Backend>{"rocm", Backend::rocm},
+      Word<Backend>{"vulkan", Backend::vulkan}, Word<Backend>{"metal", Backend::metal},
+      Word<Backend>{"sycl", Backend::sycl},
+  };
+  Backend backend{};
+  if (!read_word(text, kBackends, &backend)) {
+    return wrong(text, "cuda, rocm, vulkan, metal, sycl or cpu");
+  }
+  settings->backend = backend;
+  return Ok{};
+}
+
+constexpr std::array kFormats = {
+    Word<Format>{"table", Format::text},
+    Word<Format>{"json", Format::json},
+    Word<Format>{"csv", Format::csv},
+    Word<Format>{"md", Format::markdown},
+};
+constexpr std::array kColors = {
+    Word<Color>{"auto", Color::automatic},
+    Word<Color>{"always", Color::always},
+    Word<Color>{"never", Color::never},
+};
+constexpr std::array kRuntimes = {
+    Word<hwdb::Runtime>{"llama.cpp", hwdb::Runtime::llama_cpp},
+    Word<hwdb::Runtime>{"ollama", hwdb::Runtime::ollama},
+    Word<hwdb::Runtime>{"lmstudio", hwdb::Runtime::lmstudio},
+    Word<hwdb::Runtime>{"vllm", hwdb::Runtime::vllm},
+    Word<hwdb::Runtime>{"tokwatt", hwdb::Runtime::tokwatt},
+};
+constexpr std::array kSplitModes = {
+    Word<planner::SplitMode>{"none", planner::SplitMode::none},
+    Word<planner::SplitMode>{"layer", planner::SplitMode::layer},
+    Word<planner::SplitMode>{"row", planner::SplitMode::row},
+    Word<planner::SplitMode>{"tensor", planner::SplitMode::tensor},
+};
+// "auto" is llama.cpp's default and resolves to on wherever a GPU or a CPU can.
+constexpr std::array kOnOff = {
+    Word<bool>{"on", true}, Word<bool>{"off", false}, Word<bool>{"auto", true},
+    Word<bool>{"1", true},  Word<bool>{"0", false},
+};
+
+Status text(Text value, std::string* out) {
+  if (value.empty()) return wrong(value, "text");
+  *out = value;
+  return Ok{};
+}
+
+Status on(bool* flag) {
+  *flag = true;
+  return Ok{};
+}
+
+constexpr std::uint64_t kMaxBatch = 1u << 20;
+constexpr double kMaxTokens = 2147483648.0;
+
+constexpr std::array kFlags = {
+    // What runs where.
+    Flag{"--on", "", "RIG", "machine: this, a saved name, FILE.json or words (default this)", kRig,
+         [](Text v, Options* o) { return text(v, &o->on); }},
+    Flag{"--quant", "-q", "NAME", "quantization, as Q4_K_M (fit: several, with commas)", kQuant,
+         [](Text v, Options* o) {
+           std::string quant;
+           Status status = text(v, &quant);
+           if (status) o->quant = quant;
+           return status;
+         }},
+    Flag{"--runtime", "", "NAME", "llama.cpp, ollama, lmstudio, vllm or tokwatt", kRun,
+         [](Text v, Options* o) { return read_word(v, kRuntimes, &o->settings.runtime); }},
+    Flag{"--backend", "", "NAME", "cuda, rocm, vulkan, metal, sycl or cpu", kRun,
+         [](Text v, Options* o) { return read_backend(v, &o->settings); }},
+    Flag{"--ctx-size", "-c", "N", "context of all sequences together; 32k is 32768", kRun,
+         [](Text v, Options* o) {
+           std::uint64_t n_ctx = 0;
+           Status status = read_count(v, 1, hwdb::limits::kContext, &n_ctx);
+           if (status) o->n_ctx = n_ctx;
+           return status;
+         }},
+    Flag{"--batch-size", "-b", "N", "logical batch (default 2048)", kRun,
+         [](Text v, Options* o) { return read_count(v, 1, kMaxBatch, &o->settings.n_batch); }},
+    Flag{"--ubatch-size", "-ub", "N", "physical batch (default 512)", kRun,
+         [](Text v, Options* o) { return read_count(v, 1, kMaxBatch, &o->settings.n_ubatch); }},
+    Flag{"--n-gpu-layers", "-ngl --gpu-layers", "N", "layers on the GPU, all or auto", kRun,
+         [](Text v, Options* o) { return read_gpu_layers(v, &o->settings.n_gpu_layers); }},
+    Flag{"--n-cpu-moe", "-ncmoe", "N", "layers whose experts stay in RAM", kRun,
+         [](Text v, Options* o) {
+           std::uint32_t layers = 0;
+           Status status = read_count(v, 0, hwdb::limits::kLayers, &layers);
+           if (status) o->settings.n_cpu_moe = layers;
+           return status;
+         }},
+    Flag{"--override-tensor", "-ot", "P=DEV", "tensors by pattern, as llama.cpp", kRun,
+         [](Text v, Options* o) { return text(v, &o->settings.override_tensor); }},
+    Flag{"--split-mode", "-sm", "MODE", "none, layer, row or tensor", kRun,
+         [](Text v, Options* o) { return read_word(v, kSplitModes, &o->settings.split_mode); }},
+    Flag{"--tensor-split", "-ts", "A,B", "shares of the GPUs", kRun,
+         [](Text v, Options* o) { return read_tensor_split(v, &o->settings.tensor_split); }},
+    Flag{"--cache-type-k", "-ctk", "TYPE", "f16, q8_0, q4_0...", kRun,
+         [](Text v, Options* o) { return read_cache_type(v, &o->settings.cache_type_k); }},
+    Flag{"--cache-type-v", "-ctv", "TYPE", "the same for values", kRun,
+         [](Text v, Options* o) { return read_cache_type(v, &o->settings.cache_type_v); }},
+    Flag{"--flash-attn", "-fa", "on|off", "flash attention (default on)", kRun,
+         [](Text v, Options* o) { return read_word(v, kOnOff, &o->settings.flash_attn); }, "on"},
+    Flag{"--parallel", "-np", "N", "sequences at once (default 1)", kRun,
+         [](Text v, Options* o) { return read_count(v, 1, 4096, &o->settings.n_seq); }},
+    Flag{"--threads", "-t", "N", "CPU threads", kRun,
+         [](Text v, Options* o) {
+           std::uint32_t threads = 0;
+           Status status = read_count(v, 1, 4096, &threads);
+           if (status) o->settings.n_threads = threads;
+           return status;
+         }},
+
+    // What it is used for.
+    Flag{"--use", "", "NAME", "chat, code, rag, agent or batch", kWorkload,
+         [](Text v, Options* o) -> Status {
+           auto workload = planner::workload_for(v);
+           if (!workload) return wrong(v, "chat, code, rag, agent or batch");
+           o->workload = std::move(*workload);
+           o->use_given = true;
+           return Ok{};
+         }},
+    Flag{"--prompt", "", "N", "tokens of a prompt", kWorkload,
+         [](Text v, Options* o) { return read_number(v, 1, kMaxTokens, &o->workload.n_prompt); }},
+    Flag{"--gen", "", "N", "tokens of an answer", kWorkload,
+         [](Text v, Options* o) { return read_number(v, 0, kMaxTokens, &o->workload.n_gen); }},
+    Flag{"--cached", "", "SHARE", "of the prompt already in the cache, 0 to 1", kWorkload,
+         [](Text v, Options* o) { return read_number(v, 0, 1, &o->workload.cached_fraction); }},
+    Flag{"--depth", "", "N", "tokens in the cache before the prompt", kWorkload,
+         [](Text v, Options* o) { return read_number(v, 0, kMaxTokens, &o->workload.depth); }},
+    Flag{"--users", "", "N", "people who share the machine", kWorkload,
+         [](Text v, Options* o) { return read_count(v, 1, 100000, &o->workload.users); }},
+    Flag{"--hours", "", "H", "hours a day that the model is loaded", kWorkload,
+         [](Text v, Options* o) { return read_number(v, 0, 24, &o->workload.hours_per_day); }},
+    Flag{"--requests", "", "N", "requests a day", kWorkload,
+         [](Text v, Options* o) { return read_number(v, 0, 1e9, &o->workload.requests_per_day); }},
+
+    // fit
+    Flag{"--top", "", "N", "rows to show (default 12)", kFit,
+         [](Text v, Options* o) {
+           std::size_t top = 0;
+           Status status = read_count(v, 1, 100000, &top);
+           if (status) o->top = top;
+           return status;
+         }},
+    Flag{"--min-tps", "", "N", "slowest decode that is worth listing, tok/s", kFit,
+         [](Text v, Options* o) { return read_optional_number(v, 0, 1e9, &o->min_tps); }},
+    Flag{"--model", "", "TEXT", "only models whose name has this", kFit,
+         [](Text v, Options* o) { return text(v, &o->model_filter); }},
+
+    // Money.
+    Flag{"--tariff", "", "NAME", "electricity tariff (see list tariffs)", kMoney,
+         [](Text v, Options* o) { return text(v, &o->tariff); }},
+    Flag{"--price", "", "P", "price of a kWh in place of a tariff", kMoney,
+         [](Text v, Options* o) { return read_optional_number(v, 0, 1e6, &o->price_per_kwh); }},
+    Flag{"--max", "", "", "only the ceiling: full power all month", kBill,
+         [](Text, Options* o) { return on(&o->full_power); }},
+    Flag{"--watts", "", "W", "power at the wall in place of the machine's", kBill,
+         [](Text v, Options* o) { return read_optional_number(v, 0, 1e6, &o->watts); }},
+
+    // How the answer looks.
+    Flag{"--format", "", "F", "table, json, csv or md", kOutput,
+         [](Text v, Options* o) { return read_word(v, kFormats, &o->format); }},
+    Flag{"--json", "", "", "the same as --format json", kOutput,
+         [](Text, Options* o) -> Status {
+           o->format = Format::json;
+           return Ok{};
+         }},
+    Flag{"--output", "-o", "FILE", "write there; - is standard output", kOutput,
+         [](Text v, Options* o) { return text(v, &o->output); }},
+    Flag{"--why", "", "", "show the arithmetic", kWhy,
+         [](Text, Options* o) { return on(&o->why); }},
+    Flag{"--check", "", "TERMS", "exit 7 unless met: 'decode>=20,fits=gpu,cost<=30'", kCheck,
+         [](Text v, Options* o) { return text(v, &o->check); }},
+    Flag{"--quiet", "", "", "no notes, no hints", kOutput,
+         [](Text, Options* o) { return on(&o->quiet); }},
+    Flag{"--color", "", "WHEN", "auto, always or never", kOutput,
+         [](Text v, Options* o) { return read_word(v, kColors, &o->color); }},
+    Flag{"--hwdb", "", "DIR", "rows that replace or add to the built-in ones", kCatalog,
+         [](Text v, Options* o) { return text(v, &o->hwdb_dir); }},
+    Flag{"--state-dir", "", "DIR", "where machines are saved", kCatalog,
+         [](Text v, Options* o) { return text(v, &o->state_dir); }},
+    Flag{"--no-state", "", "", "read and write no saved state", kCatalog,
+         [](Text, Options* o) { return on(&o->no_state); }},
+    Flag{"--save-machine", "", "NAME", "keep this machine under that name", kRig,
+         [](Text v, Options* o) { return text(v, &o->save_machine); }},
+    Flag{"--help", "-h", "", "this text", kOutput,
+         [](Text, Options* o) { return on(&o->help); }},
+    Flag{"--version", "", "", "the version", kOutput,
+         [](Text, Options* o) { return on(&o->version); }},
+};
+
+}  // namespace
+
+std::span<const Flag> flags() {
+  return kFlags;
+}
+
+const Flag* find_flag(Text spelling) {
+  for (const Flag& flag : kFlags) {
+    if (flag.name == spelling) return &flag;
+    for (std::size_t i = 0; i < flag.shorts.size();) {
+      const std::size_t end = std::min(flag.shorts.find(' ', i), flag.shorts.size());
+      if (flag.shorts.substr(i, end - i) == spelling) return &flag;
+      i = end + 1;
+    }
+  }
+  return nullptr;
+}
+
+}  // namespace cli

@@ -1,0 +1,64 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "hwdb/result.h"
+#include "planner/scenario.h"
+
+namespace cli {
+
+enum class Format { text, markdown, json, csv };
+enum class Color { automatic, always, never };
+
+/// The command line, read and checked for form. Names (rigs, models, tariffs) are looked up later.
+struct Options {
+  std::string command;                 // "" when tokwatt was called alone
+  std::vector<std::string> arguments;  // what is no flag
+  bool help = false, version = false;
+
+  Format format = Format::text;
+  std::string output;  // -o; "" or "-": stdout
+  bool why = false, quiet = false;
+  std::string check;
+  Color color = Color::automatic;
+  std::string hwdb_dir, state_dir;
+  bool no_state = false;
+
+  std::string on = "this";
+  std::string save_machine;
+  std::string tariff;  // "" the default
+  std::optional<double> price_per_kwh;
+
+  planner::RunSettings settings;  // n_ctx only when `n_ctx` is set
+  planner::Workload workload;     // of --use, with what was given one by one
+  bool use_given = false;         // else the scenario's defaults; fit and bill mean a chat
+  std::optional<std::uint64_t> n_ctx;
+  std::optional<std::string> quant;
+  bool calibrated = true;
+
+  // fit
+  std::optional<std::size_t> top;
+  std::optional<double> min_tps;
+  std::string model_filter;
+  // bill
+  bool full_power = false;
+  std::optional<double> watts;
+};
+
+/// Reads the arguments after the program's name. Errors: usage.unknown_command,
+/// usage.unknown_flag, usage.value, usage.missing_value, usage.arguments; the text names the
+/// nearest valid spelling.
+hwdb::Result<Options> parse_arguments(const std::vector<std::string>& arguments);
+
+/// Help of the program ("") or of one command, examples first.
+std::string help_text(std::string_view command);
+
+/// The format that was asked for, read without judging the rest: for errors in the rest.
+bool wants_json(const std::vector<std::string>& arguments);
+
+}  // namespace cli

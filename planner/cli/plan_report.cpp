@@ -1,0 +1,286 @@
+// SPDX-License-Identifier: MIT
+#include "planner/cli/plan_report.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "planner/cli/describe.h"
+#include "planner/launch.h"
+#include "planner/report/figures.h"
+
+namespace cli {
+namespace {
+
+using planner::Fits;
+using report::Align;
+using report::Cell;
+using report::Section;
+using report::Table;
+
+Section memory_section(const planner::Plan& plan) {
+  Section section;
+  section.key = "memory";
+  section.title = "Memory";
+  Table table;
+  table.key = "devices";
+  table.columns = {
+      {.key = "device", .title = "device", .align = Align::left},
+      {.key = "weights_bytes", .title = "weights"},
+      {.key = "kv_cache_bytes", .title = "KV cache"},
+      {.key = "state_bytes", .title = "state", .priority = 2},
+      {.key = "compute_bytes", .title = "compute", .priority = 1},
+      {.key = "output_bytes", .title = "output", .priority = 3},
+      {.key = "overhead_bytes", .title = "overhead", .priority = 1},
+      {.key = "total_bytes", .title = "total"},
+      {.key = "budget_bytes", .title = "of"},
+  };
+  bool has_state = false;
+  for (const planner::DeviceMemory& d : plan.memory.devices) has_state |= d.state.value > 0;
+  if (!has_state) table.columns[3].title.clear();
+  for (const planner::DeviceMemory& d : plan.memory.devices) {
+    Cell total = report::bytes_cell(d.total());
+    total.tone = d.total() > d.budget ? report::Tone::bad : report::Tone::strong;
+    table.rows.push_back({d.device, report::bytes_cell(d.weights), report::bytes_cell(d.kv_cache),
+                          report::bytes_cell(d.state), report::bytes_cell(d.compute),
+                          report::bytes_cell(d.output), report::bytes_cell(d.overhead), total,
+                          report::bytes_cell(d.budget)});
+  }
+  section.tables.push_back(std::move(table));
+  const planner::Placement& placement = plan.placement;
+  std::string where = fmt::format("-ngl {}", placement.n_gpu_layers);
+  if (placement.n_cpu_moe > 0) where += fmt::format(", --n-cpu-moe {}", placement.n_cpu_moe);
+  where += placement.chosen ? " (chosen for speed)" : " (as asked)";
+  if (plan.memory.fits != Fits::no && plan.memory.fits != Fits::cpu) {
+    section.lines.push_back({"", "placement", where});
+  }
+  section.lines.push_back({"file_size_bytes", "file", report::bytes_cell(plan.file_size)});
+  if (plan.max_ctx > 0) {
+    section.lines.push_back(
+        {"max_n_ctx", "longest context",
+         Cell(fmt::format("{} tokens, placed like this", plan.max_ctx), plan.max_ctx)});
+  }
+  return section;
+}
+
+Section speed_section(const planner::Plan& plan) {
+  Section section;
+  section.key = "speed";
+  section.title = "Speed";
+  Table table;
+  table.key = "phases";
+  table.columns = {
+      {.key = "phase", .title = "", .align = Align::left},
+      {.title = "phase", .align = Align::left},
+      {.key = "value", .title = "likely", .estimate = true},
+      {.title = "90 % band"},
+      {.key = "unit", .title = "unit", .align = Align::left},
+      {.key = "bound", .title = "limited by", .align = Align::left, .priority = 2},
+      {.title = "basis", .align = Align::left, .priority = 1},
+  };
+  const auto row = [&](std::string key, std::string name, const planner::Estimate& e,
+                       std::string unit, std::string bound) {
+    table.rows.push_back({Cell(std::move(key)), Cell(std::move(name)), report::estimate_cell(e),
+                          report::band_text(e), Cell(std::move(unit)), Cell(std::move(bound)),
+                          std::string(hwdb::to_string(e.basis))});
+  };
+  const planner::Workload& w = plan.scenario.workload;
+  row("prefill", fmt::format("prefill of {:.0f} tokens", w.n_prompt), plan.speed.prefill_tok_per_s,
+      "tok/s", std::string(to_string(plan.speed.prefill_bound)));
+  row("ttft", "first token after", plan.speed.ttft_s, "s", "");
+  row("decode",
+      w.batch > 1 ? fmt::format("decode, {} sequences together", w.batch) : std::string("decode"),
+      plan.speed.decode_tok_per_s, "tok/s", std::string(to_string(plan.speed.decode_bound)));
+  section.tables.push_back(std::move(table));
+  return section;
+}
+
+Section money_section(const planner::Plan& plan) {
+  const planner::EnergyEstimate& energy = plan.energy;
+  Section section;
+  section.key = "power";
+  section.title = "Power at the wall";
+  Table table;
+  table.key = "states";
+  table.columns = {
+      {.key = "state", .title = "the whole machine", .align = Align::left},
+      {.key = "power_w", .title = "likely", .unit = "W", .estimate = true},
+      {.title = "90 % band", .unit = "W"},
+      {.key = "energy_wh_per_mtok", .title = "per million tokens", .unit = "kWh", .estimate = true},
+      {.title = "basis", .align = Align::left, .priority = 1},
+  };
+  const auto row = [&](const char* state, const planner::Estimate& e,
+                       const planner::Estimate* per_mtok) {
+    Cell energy_cell;
+    if (per_mtok != nullptr && per_mtok->likely > 0) {
+      energy_cell =
+          Cell(report::short_number(per_mtok->likely / 1000), report::estimate_json(*per_mtok));
+    }
+    table.rows.push_back({state, report::estimate_cell(e), report::band_text(e), energy_cell,
+                          std::string(hwdb::to_string(e.basis))});
+  };
+  row("idle", energy.idle_w, nullptr);
+  row("model loaded, waiting", energy.loaded_idle_w, nullptr);
+  row("prefill", energy.prefill_w, &energy.prefill_wh_per_mtok);
+  row("decode", energy.decode_w, &energy.decode_wh_per_mtok);
+  section.tables.push_back(std::move(table));
+  const planner::CostEstimate& cost = plan.cost;
+  if (!cost.tariff_id.empty()) {
+    const planner::Workload& w = plan.scenario.workload;
+    section.lines.push_back(
+        {"cost_per_month", "a month",
+         Cell(fmt::format("{} {} for {} kWh at {:.4g} {}/kWh ({})",
+                          report::money_text(cost.cost_per_month.likely), cost.currency,
+                          report::short_number(cost.kwh_per_month.likely), cost.price_per_kwh,
+                          cost.currency, cost.tariff_id),
+              report::estimate_json(cost.cost_per_month), report::Tone::strong)});
+    section.lines.push_back(
+        {"", "that is",
+         fmt::format("{:.3g} h a day switched on, {:.6g} requests a day of {:.6g} + {:.6g} tokens",
+                     w.hours_per_day, w.requests_per_day, w.n_prompt, w.n_gen)});
+    section.lines.push_back(
+        {"kwh_per_month", "", Cell("", report::estimate_json(cost.kwh_per_month))});
+    section.lines.push_back({"tariff", "", Cell("", cost.tariff_id)});
+  }
+  return section;
+}
+
+Section launch_section(const planner::Plan& plan) {
+  Section section;
+  section.key = "launch";
+  section.title = "To run it";
+  section.commands.push_back({"llama.cpp", "", planner::llama_server_line(plan)});
+  const std::string serve = planner::ollama_serve_line(plan);
+  if (!serve.empty()) section.commands.push_back({"ollama_serve", "", serve});
+  const std::string ollama = planner::ollama_line(plan);
+  if (!ollama.empty()) section.commands.push_back({"ollama", "", ollama});
+  return section;
+}
+
+std::string_view kind_name(planner::TimeTerm::Kind kind) {
+  using Kind = planner::TimeTerm::Kind;
+  switch (kind) {
+    case Kind::weights:
+      return "read weights";
+    case Kind::cache:
+      return "read KV cache";
+    case Kind::attention:
+      return "attention";
+    case Kind::matmul:
+      return "matrix products";
+    case Kind::link:
+      return "transfer";
+    case Kind::dispatch:
+      return "dispatch";
+    case Kind::host_weights:
+      return "read weights in RAM";
+    case Kind::host_matmul:
+      return "matrix products on CPU";
+  }
+  return "";
+}
+
+void add_terms(const std::vector<planner::TimeTerm>& terms, const hwdb::Machine& machine,
+               Section* section) {
+  for (const planner::TimeTerm& term : terms) {
+    if (term.seconds <= 0) continue;
+    section->lines.push_back(
+        {"", fmt::format("{}, {}", kind_name(term.kind), device_name(machine, term.device)),
+         term_text(term)});
+  }
+}
+
+/// What reading every weight once costs each memory, whether it holds them or not: the bound that
+/// no software beats.
+Section reading_section(const planner::Plan& plan, const hwdb::Machine& machine) {
+  Section section;
+  section.title = "Why: reading all weights once at the rated bandwidth";
+  const double bytes = plan.file_size.as_double();
+  const auto line = [&](const std::string& name, double rate, hwdb::Bytes capacity) {
+    if (rate <= 0) return;
+    section.lines.push_back(
+        {"", name,
+         fmt::format("{} / {} = {}{}", report::decimal_bytes(bytes),
+                     hwdb::format_bandwidth(hwdb::BytesPerSecond(rate)),
+                     report::seconds_text(bytes / rate),
+                     capacity.as_double() < bytes
+                         ? fmt::format(", if its {} could hold them", hwdb::format_bytes(capacity))
+                         : "")});
+  };
+  for (std::size_t i = 0; i < machine.gpus.size(); ++i) {
+    const hwdb::GpuInfo& gpu = machine.gpus[i];
+    if (gpu.bandwidth) {
+      line(device_name(machine, static_cast<std::int32_t>(i)), gpu.bandwidth->value.value,
+           gpu.memory.value);
+    }
+  }
+  line("RAM", machine.memory.bandwidth.value.value, machine.memory.total.value);
+  return section;
+}
+
+void add_why(const planner::Plan& plan, const hwdb::Machine& machine, report::Report* report) {
+  report->sections.push_back(reading_section(plan, machine));
+  if (!plan.speed_known || plan.memory.fits == Fits::no) return;
+  const planner::Workload& w = plan.scenario.workload;
+  const auto total = [](const std::vector<planner::TimeTerm>& terms) {
+    double seconds = 0;
+    for (const planner::TimeTerm& term : terms) seconds += term.seconds;
+    return seconds;
+  };
+  Section decode;
+  decode.title = "Why: one decode step";
+  add_terms(plan.speed.decode_terms, machine, &decode);
+  const double step = total(plan.speed.decode_terms);
+  if (step > 0) {
+    decode.lines.push_back(
+        {"", "together",
+         fmt::format("{} / {} = {} tok/s",
+                     w.batch == 1 ? "1 token" : fmt::format("{} tokens", w.batch),
+                     report::seconds_text(step), report::short_number(w.batch / step))});
+  }
+  report->sections.push_back(std::move(decode));
+  Section prefill;
+  prefill.title = "Why: one prefill";
+  add_terms(plan.speed.prefill_terms, machine, &prefill);
+  prefill.lines.push_back({"", "together", report::seconds_text(total(plan.speed.prefill_terms))});
+  report->sections.push_back(std::move(prefill));
+}
+
+}  // namespace
+
+report::Report plan_report(const planner::Plan& plan, const hwdb::Machine& machine, bool why) {
+  report::Report report;
+  report.command = "plan";
+  const bool fits = plan.memory.fits != Fits::no;
+  Section verdict;
+  const report::Tone tone = plan.memory.fits == Fits::gpu ? report::Tone::good
+                            : fits                        ? report::Tone::warn
+                                                          : report::Tone::bad;
+  verdict.sentences.push_back({verdict_sentence(plan, machine), hwdb::Json(), tone});
+  const std::string speed = speed_sentence(plan);
+  if (!speed.empty()) verdict.sentences.emplace_back(speed);
+  verdict.lines = {
+      {"model", "", Cell("", plan.model_name)},
+      {"quant", "", Cell("", plan.quant)},
+      {"on", "", Cell("", plan.machine_name)},
+      {"fits", "", Cell("", hwdb::Json(to_string(plan.memory.fits)))},
+  };
+  report.sections.push_back(std::move(verdict));
+  report.sections.push_back(memory_section(plan));
+  if (fits && plan.speed_known) {
+    report.sections.push_back(speed_section(plan));
+    report.sections.push_back(money_section(plan));
+  }
+  if (why) add_why(plan, machine, &report);
+  if (fits) report.sections.push_back(launch_section(plan));
+  const std::vector<std::string> notes = unique_notes(plan.notes);
+  if (!notes.empty()) {
+    Section section;
+    section.title = "Notes";
+    section.notes = notes;
+    report.sections.push_back(std::move(section));
+  }
+  return report;
+}
+
+}  // namespace cli

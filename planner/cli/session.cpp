@@ -1,0 +1,228 @@
+// SPDX-License-Identifier: MIT
+#include "planner/cli/session.h"
+
+#include <fmt/format.h>
+#include <sys/stat.h>
+
+#include <algorithm>
+#include <utility>
+
+#include "hwdb/file_reader.h"
+#include "hwdb/model_file.h"
+#include "hwdb/model_stores.h"
+#include "hwdb/names.h"
+#include "hwdb/op_counts.h"
+#include "planner/rig.h"
+#include "probes/detect_machine.h"
+
+namespace cli {
+namespace {
+
+using hwdb::Error;
+using hwdb::Result;
+using ModelPointer = std::shared_ptr<const planner::ResolvedModel>;
+using MachinePointer = std::shared_ptr<const hwdb::Machine>;
+
+constexpr std::string_view kDefaultTariff = "us-average";
+constexpr std::string_view kThis = "this";
+
+bool exists(const std::string& path) {
+  struct stat info {};
+  return ::stat(path.c_str(), &info) == 0;
+}
+
+/// True for text that can only mean something on disk or in a store.
+bool looks_like_path(const std::string& name) {
+  return name.starts_with('.') || name.starts_with('/') || name.starts_with('~') ||
+         name.ends_with(".gguf") || name.ends_with(".json") || name.ends_with(".safetensors");
+}
+
+}  // namespace
+
+/// What was looked up, so that it is looked up once.
+struct Session::Records {
+  std::shared_ptr<const hwdb::Catalog> overrides;
+  std::optional<planner::Assumptions> assumptions;
+  std::optional<hwdb::StateStore> store;
+  MachinePointer here;
+  std::optional<hwdb::TariffRow> own_price;
+  std::vector<std::string> notices;
+};
+
+Session::Session(const Options& options, const Environment& environment,
+                 std::function<bool(std::string_view)> write)
+    : options_(options),
+      environment_(environment),
+      write_(std::move(write)),
+      records_(std::make_unique<Records>()) {}
+Session::~Session() = default;
+
+hwdb::Status Session::open_catalog() {
+  if (options_.hwdb_dir.empty()) {
+    catalog_ = &hwdb::Catalog::builtin();
+    return hwdb::Ok{};
+  }
+  auto catalog = hwdb::Catalog::with_overrides(options_.hwdb_dir);
+  if (!catalog) return catalog.error();
+  records_->overrides = *catalog;
+  catalog_ = records_->overrides.get();
+  return hwdb::Ok{};
+}
+
+const planner::Assumptions& Session::assumptions() {
+  if (!records_->assumptions) records_->assumptions = planner::assumptions_from(*catalog_);
+  return *records_->assumptions;
+}
+
+hwdb::StateStore* Session::store() {
+  if (options_.no_state) return nullptr;
+  if (!records_->store) {
+    hwdb::StateStoreOptions store;
+    store.folder = options_.state_dir.empty()
+                       ? hwdb::state_folders(environment_.lookup, environment_.home).state
+                       : options_.state_dir;
+    if (store.folder.empty()) return nullptr;
+    store.on_notice = [records = records_.get()](const std::string& text) {
+      records->notices.push_back(text);
+    };
+    records_->store.emplace(std::move(store));
+  }
+  return &*records_->store;
+}
+
+const std::vector<std::string>& Session::notices() const {
+  return records_->notices;
+}
+
+Result<MachinePointer> Session::machine(const std::string& rig) {
+  const auto shared = [](hwdb::Machine machine) {
+    return std::make_shared<const hwdb::Machine>(std::move(machine));
+  };
+  if (rig == kThis) {
+    if (!records_->here) {
+      hwdb::Machine here = probes::detect_machine(probes::DetectOptions{}).machine;
+      planner::complete_from_catalog(*catalog_, &here);
+      records_->here = shared(std::move(here));
+    }
+    return records_->here;
+  }
+  if (rig.ends_with(".json")) {
+    auto file = hwdb::FileReader::open(rig);
+    if (!file) return file.error();
+    auto text = file->read_text(hwdb::limits::kConfigJsonBytes);
+    if (!text) return text.error();
+    auto json = hwdb::parse_json(*text, rig);
+    if (!json) return json.error();
+    auto machine = hwdb::machine_from_json(*json, rig);
+    if (!machine) return machine.error();
+    return shared(std::move(*machine));
+  }
+  // A saved name goes before words, so that "office" can be a machine; words that are no valid
+  // file name are no saved name either.
+  if (hwdb::StateStore* saved = store()) {
+    auto machine = saved->load_machine(rig);
+    if (machine && *machine) return shared(std::move(**machine));
+    if (!machine && machine.error().code != "name.invalid") return machine.error();
+  }
+  auto machine = planner::machine_from_words(*catalog_, rig);
+  if (!machine) return machine.error();
+  return shared(std::move(*machine));
+}
+
+Result<ModelPointer> Session::model(const std::string& name, const std::string& quant) {
+  planner::ResolvedModel resolved;
+  const bool stored = name.starts_with("ollama:") || name.starts_with("lmstudio:");
+  if (stored || looks_like_path(name) || (name.find('/') != std::string::npos && exists(name))) {
+    auto file = model_file(name);
+    if (!file) return file.error();
+    auto costs = hwdb::model_costs_of_file(*file);
+    if (!costs) return costs.error();
+    resolved.name = name.substr(stored ? 0 : name.find_last_of('/') + 1);
+    resolved.costs = std::move(*costs);
+    resolved.notes = file->warnings;
+    for (const std::string& term : file->unknown_terms) {
+      resolved.notes.push_back(fmt::format("not known for this architecture: {}", term));
+    }
+    return std::make_shared<const planner::ResolvedModel>(std::move(resolved));
+  }
+  auto row = catalog_->find_model(name);
+  if (!row) {
+    Error error = row.error();
+    if (exists(name)) error.hint = fmt::format("for the file or folder, write ./{}", name);
+    return error;
+  }
+  resolved.name = (*row)->id;
+  const std::string wanted = quant.empty() ? std::string("Q4_K_M") : quant;
+  const auto format = std::ranges::find_if(catalog_->formats(), [&](const hwdb::FormatRow& f) {
+    return hwdb::normalise_name(f.id) == hwdb::normalise_name(wanted);
+  });
+  auto preset = catalog_->find_preset(wanted);
+  if (preset || format == catalog_->formats().end() || !format->bits_per_weight) {
+    if (!preset) return preset.error();
+    hwdb::QuantOptions how;
+    how.preset = (*preset)->id;
+    auto costs = hwdb::model_costs_of_preset((*row)->shape, how);
+    if (!costs) return costs.error();
+    resolved.costs = std::move(*costs);
+  } else {
+    auto costs = hwdb::model_costs_of_format((*row)->shape, format->id, *format->bits_per_weight);
+    if (!costs) return costs.error();
+    resolved.costs = std::move(*costs);
+  }
+  return std::make_shared<const planner::ResolvedModel>(std::move(resolved));
+}
+
+Result<const hwdb::TariffRow*> Session::tariff(const std::string& name) {
+  if (options_.price_per_kwh) {
+    if (!records_->own_price) {
+      hwdb::TariffRow row;
+      row.id = "own price";
+      row.name = "--price";
+      row.kind = "flat";
+      row.currency = "USD";
+      if (!name.empty()) {
+        auto base = catalog_->find_tariff(name);
+        if (!base) return base.error();
+        row.currency = (*base)->currency;
+      }
+      row.price_per_kwh = *options_.price_per_kwh;
+      records_->own_price = std::move(row);
+    }
+    return &*records_->own_price;
+  }
+  return catalog_->find_tariff(name.empty() ? kDefaultTariff : std::string_view(name));
+}
+
+planner::Scenario Session::scenario(const std::string& model) const {
+  planner::Scenario scenario;
+  scenario.model = model;
+  if (options_.quant) scenario.quant = *options_.quant;
+  scenario.on = options_.on;
+  scenario.settings = options_.settings;
+  scenario.workload = options_.workload;
+  scenario.tariff = options_.tariff;
+  scenario.calibrated = options_.calibrated;
+  if (options_.n_ctx) {
+    scenario.settings.n_ctx = *options_.n_ctx;
+  } else if (options_.use_given) {
+    scenario.settings.n_ctx = options_.workload.wanted_ctx * scenario.settings.n_seq;
+  }
+  return scenario;
+}
+
+Result<planner::Plan> Session::plan(const planner::Scenario& scenario) {
+  return planner::Batch(sources()).plan(scenario);
+}
+
+planner::BatchSources Session::sources() {
+  planner::BatchSources sources;
+  sources.model = [this](const std::string& name, const std::string& quant) {
+    return model(name, quant);
+  };
+  sources.machine = [this](const std::string& rig) { return machine(rig); };
+  sources.tariff = [this](const std::string& name) { return tariff(name); };
+  sources.assumptions = &assumptions();
+  return sources;
+}
+
+}  // namespace cli

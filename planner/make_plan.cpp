@@ -1,0 +1,59 @@
+// SPDX-License-Identifier: MIT
+#include "planner/make_plan.h"
+
+#include <algorithm>
+
+#include "planner/cost_estimate.h"
+#include "planner/energy_estimate.h"
+#include "planner/memory_plan.h"
+#include "planner/placement.h"
+#include "planner/plan_basis.h"
+#include "planner/speed_estimate.h"
+
+namespace planner {
+
+hwdb::Result<Plan> make_plan(const PlanInputs& inputs) {
+  const auto basis = prepare(inputs);
+  if (!basis) return basis.error();
+  Plan plan;
+  plan.file_size = hwdb::Bytes(inputs.model->file_bytes);
+  plan.placement = choose_placement(*basis);
+  plan.memory = plan_memory(*basis, plan.placement);
+  plan.speed_known = is_speed_known(*basis, plan.placement);
+  plan.speed = estimate_speed(*basis, plan.placement);
+  plan.energy = estimate_energy(*basis, plan.placement, plan.speed);
+  if (inputs.tariff)
+    plan.cost = estimate_cost(*inputs.tariff, inputs.workload, plan.speed, plan.energy,
+                              inputs.household_kwh);
+  return plan;
+}
+
+std::uint64_t largest_context(const PlanInputs& inputs, Fits at_least, std::uint64_t limit) {
+  constexpr std::uint64_t kStep = 256;
+  const std::uint64_t n_seq = std::max(1u, inputs.settings.n_seq);
+  PlanInputs smallest = inputs;
+  smallest.settings.n_ctx = kStep * n_seq;
+  auto basis = prepare(smallest);
+  if (!basis || !basis->cache_known) return 0;
+  auto request = cache_request_of(smallest.settings);
+  if (!request) return 0;
+  const auto recipe = hwdb::make_cache_recipe(inputs.model->shape, *request);
+  if (!recipe) return 0;
+  const auto fits = [&](std::uint64_t steps) {
+    request->n_ctx = steps * kStep * n_seq;
+    if (!set_context(*recipe, *request, &*basis)) return false;
+    return check_fit(*basis, choose_placement(*basis)).fits <= at_least;
+  };
+  std::uint64_t low = 0, high = std::min(limit, hwdb::limits::kContext) / kStep;
+  while (low < high) {
+    const std::uint64_t mid = low + (high - low + 1) / 2;
+    if (fits(mid)) {
+      low = mid;
+    } else {
+      high = mid - 1;
+    }
+  }
+  return low * kStep;
+}
+
+}  // namespace planner

@@ -1,0 +1,224 @@
+// SPDX-License-Identifier: MIT
+#include "planner/placement.h"
+
+#include <algorithm>
+#include <optional>
+
+#include "planner/memory_plan.h"
+#include "planner/speed_estimate.h"
+
+namespace planner {
+namespace {
+
+// llama.cpp's own rule: layer i of n goes to the first device whose cumulated share is above i / n;
+// the output counts as one more layer.
+void spread_by_share(const std::vector<double>& shares, std::uint32_t blocks, bool output,
+                     std::vector<std::uint32_t>* layers) {
+  double sum = 0;
+  for (double share : shares) sum += share;
+  const double n = blocks + (output ? 1 : 0);
+  std::uint32_t block = 0;
+  double cumulated = 0;
+  for (std::size_t g = 0; g < shares.size(); ++g) {
+    cumulated += sum > 0 ? shares[g] / sum : 1.0 / static_cast<double>(shares.size());
+    const bool last = g + 1 == shares.size();
+    while (block < blocks && (last || block < cumulated * n)) {
+      ++(*layers)[g];
+      ++block;
+    }
+  }
+}
+
+bool overfills(const PlanBasis& basis, const Placement& placement, double margin) {
+  std::uint32_t first = first_gpu_block(basis, placement);
+  for (std::size_t g = 0; g < placement.layers_on_gpu.size(); ++g) {
+    const std::uint32_t last = first + placement.layers_on_gpu[g];
+    const double total = gpu_bytes(basis, placement, g, first, last).total();
+    if (total > 0 && total + margin > basis.gpus[g].budget) return true;
+    first = last;
+  }
+  return false;
+}
+
+// Each GPU takes as many blocks as it has room for, with `margin` left; the last takes the rest.
+void fill_in_order(const PlanBasis& basis, double margin, Placement* placement) {
+  const std::uint32_t n = basis.n_layers();
+  std::uint32_t first = first_gpu_block(basis, *placement);
+  const std::size_t n_gpus = basis.gpus.size();
+  for (std::size_t g = 0; g < n_gpus; ++g) {
+    std::uint32_t low = first, high = n;  // the answer lies in [low, high]
+    while (low < high && g + 1 < n_gpus) {
+      const std::uint32_t mid = low + (high - low + 1) / 2;
+      placement->layers_on_gpu[g] = mid - first;
+      if (gpu_bytes(basis, *placement, g, first, mid).total() + margin <= basis.gpus[g].budget) {
+        low = mid;
+      } else {
+        high = mid - 1;
+      }
+    }
+    if (g + 1 == n_gpus) low = n;
+    placement->layers_on_gpu[g] = low - first;
+    first = low;
+  }
+}
+
+void set_split(Placement* placement) {
+  double sum = 0;
+  for (std::uint32_t layers : placement->layers_on_gpu) sum += layers;
+  placement->tensor_split.resize(placement->layers_on_gpu.size());
+  for (std::size_t g = 0; g < placement->layers_on_gpu.size(); ++g)
+    placement->tensor_split[g] = sum > 0
+                                     ? placement->layers_on_gpu[g] / sum
+                                     : 1.0 / static_cast<double>(placement->layers_on_gpu.size());
+}
+
+// Everything on one of several GPUs.
+Placement on_one(const PlanBasis& basis, std::size_t which) {
+  Placement placement;
+  placement.n_gpu_layers = basis.n_layers() + 1;
+  placement.output_on_gpu = true;
+  placement.layers_on_gpu.assign(basis.gpus.size(), 0);
+  placement.layers_on_gpu[which] = basis.n_layers();
+  set_split(&placement);
+  return placement;
+}
+
+bool has_room(const PlanBasis& basis, const Placement& placement) {
+  return check_fit(basis, placement).fits != Fits::no;
+}
+
+bool gpus_have_room(const PlanBasis& basis, const Placement& placement) {
+  return !overfills(basis, placement, basis.assumptions->margin_gpu.as_double());
+}
+
+// The largest value in [0, n] that `ok` accepts, when it accepts all below too; absent when not
+// even 0.
+template <class Ok>
+std::optional<std::uint32_t> largest(std::uint32_t n, Ok ok) {
+  if (!ok(0)) return std::nullopt;
+  std::uint32_t low = 0, high = n;
+  while (low < high) {
+    const std::uint32_t mid = low + (high - low + 1) / 2;
+    if (ok(mid)) {
+      low = mid;
+    } else {
+      high = mid - 1;
+    }
+  }
+  return low;
+}
+
+// As many blocks on the GPUs as they have room for.
+Placement most_layers(const PlanBasis& basis, std::uint32_t n_cpu_moe) {
+  const auto n = largest(basis.n_layers() + 1, [&](std::uint32_t layers) {
+    return layers == 0 || gpus_have_room(basis, place(basis, layers, n_cpu_moe));
+  });
+  return place(basis, n.value_or(0), n_cpu_moe);
+}
+
+class Best {
+ public:
+  explicit Best(const PlanBasis& basis) : basis_(basis) {}
+  void offer(Placement placement) {
+    const double seconds = request_seconds(basis_, placement);
+    if (placement_ && seconds >= seconds_) return;
+    seconds_ = seconds;
+    placement_ = std::move(placement);
+  }
+  const std::optional<Placement>& placement() const { return placement_; }
+
+ private:
+  const PlanBasis& basis_;
+  std::optional<Placement> placement_;
+  double seconds_ = 0;
+};
+
+}  // namespace
+
+Placement place(const PlanBasis& basis, std::uint32_t n_gpu_layers, std::uint32_t n_cpu_moe) {
+  Placement placement;
+  const std::uint32_t n = basis.n_layers();
+  if (basis.gpus.empty() || n_gpu_layers == 0) return placement;
+  const std::size_t n_gpus = basis.gpus.size();
+  placement.n_gpu_layers = std::min(n_gpu_layers, n + 1);
+  placement.output_on_gpu = n_gpu_layers > n;
+  placement.n_cpu_moe = std::min(n_cpu_moe, n);
+  const std::uint32_t blocks = std::min(n_gpu_layers, n);
+  placement.layers_on_gpu.assign(n_gpus, 0);
+  if (n_gpus == 1) {
+    placement.layers_on_gpu[0] = blocks;
+    placement.tensor_split.assign(1, 1.0);
+    return placement;
+  }
+  const auto& given = basis.settings->tensor_split;
+  if (given.size() == n_gpus) {
+    spread_by_share(given, blocks, placement.output_on_gpu, &placement.layers_on_gpu);
+  } else {
+    std::vector<double> free(n_gpus);
+    for (std::size_t g = 0; g < n_gpus; ++g) free[g] = basis.gpus[g].budget;
+    spread_by_share(free, blocks, placement.output_on_gpu, &placement.layers_on_gpu);
+    const double margin = basis.assumptions->margin_gpu.as_double();
+    if (overfills(basis, placement, margin)) {
+      fill_in_order(basis, margin, &placement);
+      if (overfills(basis, placement, margin)) fill_in_order(basis, 0, &placement);
+    }
+  }
+  set_split(&placement);
+  return placement;
+}
+
+Placement choose_placement(const PlanBasis& basis) {
+  const RunSettings& settings = *basis.settings;
+  const std::uint32_t n = basis.n_layers();
+  const std::uint32_t given_moe = settings.n_cpu_moe.value_or(0);
+  if (settings.n_gpu_layers || basis.gpus.empty()) {
+    const std::uint32_t wanted = basis.gpus.empty() ? 0 : *settings.n_gpu_layers;
+    const bool search_moe = !settings.n_cpu_moe && wanted > 0 && basis.sums.back().experts > 0;
+    Placement placement = place(basis, wanted, given_moe);
+    placement.chosen = false;
+    if (!search_moe || has_room(basis, placement)) {
+      placement.chosen = basis.gpus.empty() && !settings.n_gpu_layers;
+      return placement;
+    }
+    // Fewest layers with experts in RAM: the most that can stay is the complement.
+    const auto kept = largest(n, [&](std::uint32_t layers) {
+      return gpus_have_room(basis, place(basis, wanted, n - layers));
+    });
+    return kept ? place(basis, wanted, n - *kept) : placement;
+  }
+
+  const Placement all = place(basis, n + 1, given_moe);
+  const bool all_fits = has_room(basis, all);
+  // The common case needs no comparison: one kind of GPU that holds everything and is not the
+  // processors' own memory.
+  if (all_fits && basis.gpus.size() == 1 && !basis.gpus[0].shares_host_memory && given_moe == 0)
+    return all;
+
+  Best best(basis);
+  if (all_fits) best.offer(all);
+  if (basis.gpus.size() > 1 && settings.tensor_split.empty() && given_moe == 0) {
+    for (std::size_t g = 0; g < basis.gpus.size(); ++g) {
+      Placement one = on_one(basis, g);
+      if (has_room(basis, one)) best.offer(std::move(one));
+    }
+  }
+  if (!all_fits && basis.sums.back().experts > 0 && !settings.n_cpu_moe) {
+    const auto kept = largest(n, [&](std::uint32_t layers) {
+      return gpus_have_room(basis, place(basis, n + 1, n - layers));
+    });
+    Placement moe = kept ? place(basis, n + 1, n - *kept) : most_layers(basis, n);
+    if (has_room(basis, moe)) best.offer(std::move(moe));
+  }
+  if (!best.placement()) {
+    Placement part = most_layers(basis, given_moe);
+    if (has_room(basis, part)) best.offer(std::move(part));
+  }
+  if (!all_fits || basis.gpus[0].shares_host_memory) {
+    const Placement none;
+    if (has_room(basis, none)) best.offer(none);
+  }
+  if (best.placement()) return *best.placement();
+  return most_layers(basis, given_moe);
+}
+
+}  // namespace planner

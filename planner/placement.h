@@ -1,0 +1,18 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include "planner/plan_basis.h"
+
+namespace planner {
+
+/// The last `n_gpu_layers` blocks (plus the output when there are more than blocks) spread over the
+/// GPUs: by the user's shares, else by free memory as llama.cpp does; when that overfills one GPU
+/// and the user gave no shares, GPU after GPU is filled instead.
+Placement place(const PlanBasis& basis, std::uint32_t n_gpu_layers, std::uint32_t n_cpu_moe);
+
+/// The user's placement where it is given; else the fastest that fits, by predicted time of one
+/// request: all on the GPU, experts of some layers in RAM, some layers in RAM, all in RAM. When
+/// nothing fits: GPUs as full as they can be and the rest in RAM.
+Placement choose_placement(const PlanBasis& basis);
+
+}  // namespace planner

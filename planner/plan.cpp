@@ -1,0 +1,42 @@
+// SPDX-License-Identifier: MIT
+#include "planner/plan.h"
+
+namespace planner {
+
+std::string_view to_string(Fits fits) {
+  switch (fits) {
+    case Fits::gpu:
+      return "gpu";
+    case Fits::gpu_tight:
+      return "gpu_tight";
+    case Fits::offload:
+      return "offload";
+    case Fits::cpu:
+      return "cpu";
+    case Fits::no:
+      return "no";
+  }
+  return "no";
+}
+
+std::string_view to_string(Bound bound) {
+  switch (bound) {
+    case Bound::memory:
+      return "memory";
+    case Bound::compute:
+      return "compute";
+    case Bound::link:
+      return "link";
+    case Bound::overhead:
+      return "overhead";
+  }
+  return "memory";
+}
+
+hwdb::Bytes MemoryPlan::total() const {
+  hwdb::Bytes sum;
+  for (const DeviceMemory& device : devices) sum += device.total();
+  return sum;
+}
+
+}  // namespace planner

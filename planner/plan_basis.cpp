@@ -1,0 +1,230 @@
+// SPDX-License-Identifier: MIT
+#include "planner/plan_basis.h"
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+
+#include "planner/speed_factor.h"
+
+namespace planner {
+namespace {
+
+using hwdb::Basis;
+using hwdb::Error;
+using hwdb::GpuInfo;
+
+// Sums stay exact and far from 64 bits below this.
+constexpr double kMaxBytes = 9.0e18;
+
+hwdb::Result<hwdb::TensorType> cache_type(const std::string& name) {
+  std::array<char, 16> upper{};
+  if (name.size() < upper.size()) {
+    for (std::size_t i = 0; i < name.size(); ++i) {
+      const char c = name[i];
+      upper[i] = c >= 'a' && c <= 'z' ? static_cast<char>(c - 'a' + 'A') : c;
+    }
+    const std::string_view wanted(upper.data(), name.size());
+    if (wanted == "F16") return hwdb::kDefaultCacheType;
+    if (const hwdb::TensorFormat* format = hwdb::find_tensor_format(wanted)) return format->type;
+  }
+  return Error{"cache.type", "unknown cache type '" + name + "'", "cache_type",
+               "llama.cpp takes f32 f16 bf16 q8_0 q5_1 q5_0 q4_1 q4_0 iq4_nl"};
+}
+
+double context_bytes(const Assumptions& assumptions, GpuInfo::Backend backend) {
+  switch (backend) {
+    case GpuInfo::Backend::cuda:
+      return assumptions.context_cuda.as_double();
+    case GpuInfo::Backend::rocm:
+      return assumptions.context_rocm.as_double();
+    case GpuInfo::Backend::vulkan:
+      return assumptions.context_vulkan.as_double();
+    case GpuInfo::Backend::metal:
+      return assumptions.context_metal.as_double();
+    case GpuInfo::Backend::sycl:
+      return assumptions.context_sycl.as_double();
+  }
+  return 0;
+}
+
+DeviceRates rates_of(const Assumptions& assumptions, const GpuInfo& gpu, GpuInfo::Backend backend,
+                     std::int32_t index) {
+  DeviceRates d;
+  d.gpu = index;
+  d.factor = &factor_of(assumptions, gpu, backend);
+  d.basis = d.factor == &fallback_factor() ? Basis::assumed : Basis::modelled;
+  if (gpu.bandwidth) {
+    d.bandwidth = gpu.bandwidth->value.value;
+    d.basis = weaker(d.basis, gpu.bandwidth->basis);
+  }
+  d.peak = gpu_peak(gpu).value;
+  if (d.peak <= 0 && d.bandwidth > 0) {
+    d.peak = d.bandwidth * assumptions.flops_per_byte;
+    d.basis = Basis::assumed;
+  }
+  d.shares_host_memory = gpu.kind != GpuInfo::Kind::discrete;
+  d.host_link = d.shares_host_memory ? 0 : gpu.host_link.value.value;
+  d.budget = (gpu.available ? gpu.available->value : gpu.memory.value).as_double();
+  d.overhead = context_bytes(assumptions, backend);
+  return d;
+}
+
+DeviceRates host_rates(const Assumptions& assumptions, const hwdb::Machine& machine,
+                       const RunSettings& settings) {
+  DeviceRates d;
+  d.factor = &cpu_factor(assumptions, machine);
+  d.basis = weaker(d.factor == &fallback_factor() ? Basis::assumed : Basis::modelled,
+                   machine.memory.bandwidth.basis);
+  d.bandwidth = machine.memory.bandwidth.value.value;
+  bool assumed = false;
+  d.peak = cpu_peak(machine, &assumed).value;
+  if (settings.n_threads && machine.cpu.cores > *settings.n_threads) {
+    // Few threads compute in proportion; memory is already full with half of the cores.
+    const double share = static_cast<double>(*settings.n_threads) / machine.cpu.cores;
+    d.peak *= share;
+    d.bandwidth *= std::min(1.0, 2 * share);
+  }
+  d.shares_host_memory = true;
+  const double total = machine.memory.total.value.as_double();
+  d.budget = total - std::min(assumptions.host_reserve.as_double(),
+                              total * assumptions.host_reserve_fraction);
+  if (machine.memory.available) d.budget = machine.memory.available->value.as_double();
+  if (machine.memory.limit) d.budget = std::min(d.budget, machine.memory.limit->value.as_double());
+  return d;
+}
+
+// The GPUs that a plan uses: discrete ones where there are any, else those that share memory.
+void add_gpus(const PlanInputs& inputs, const Assumptions& assumptions, PlanBasis* basis) {
+  const RunSettings& settings = inputs.settings;
+  if (settings.cpu_only) return;
+  const auto& gpus = inputs.machine->gpus;
+  const bool any_discrete = std::ranges::any_of(
+      gpus, [](const GpuInfo& gpu) { return gpu.kind == GpuInfo::Kind::discrete; });
+  basis->gpus.reserve(gpus.size());
+  for (std::size_t i = 0; i < gpus.size(); ++i) {
+    if (any_discrete && gpus[i].kind != GpuInfo::Kind::discrete) continue;
+    basis->gpus.push_back(rates_of(assumptions, gpus[i], settings.backend.value_or(gpus[i].backend),
+                                   static_cast<std::int32_t>(i)));
+    if (settings.split_mode == SplitMode::none) break;
+  }
+}
+
+void add_layers(const PlanInputs& inputs, PlanBasis* basis) {
+  const hwdb::ModelCosts& model = *inputs.model;
+  basis->sums.resize(model.layers.size() + 1);
+  // Layers have few distinct windows, so the cells are worked out anew only when it changes.
+  double window = -1, decode_cells = 0, prefill_cells = 0;
+  for (std::size_t i = 0; i < model.layers.size(); ++i) {
+    const hwdb::LayerCosts& layer = model.layers[i];
+    if (layer.window != window) {
+      window = layer.window;
+      decode_cells = window > 0 ? std::min(window, basis->decode_depth) : basis->decode_depth;
+      prefill_cells = visible_cells(basis->prefill_depth, basis->new_tokens, window);
+    }
+    const LayerSums& before = basis->sums[i];
+    LayerSums& s = basis->sums[i + 1];
+    s.weights = before.weights + static_cast<double>(layer.attention_bytes) +
+                static_cast<double>(layer.dense_ffn_bytes);
+    s.experts = before.experts + static_cast<double>(layer.expert_bytes);
+    s.dense_flops = before.dense_flops + layer.dense_flops_per_token;
+    s.expert_flops = before.expert_flops + layer.expert_flops_per_token;
+    s.decode_attention_flops =
+        before.decode_attention_flops + layer.attention_flops_per_token_and_cell * decode_cells;
+    s.prefill_attention_flops =
+        before.prefill_attention_flops + layer.attention_flops_per_token_and_cell * prefill_cells;
+    s.moe_layers = before.moe_layers + (layer.expert_bytes > 0 ? 1 : 0);
+  }
+}
+
+}  // namespace
+
+double visible_cells(double depth, double n, double window) {
+  if (window <= 0) return n * depth + n * (n + 1) / 2;
+  // Token i of n sees min(depth + i, window) cells.
+  const double growing = std::clamp(window - depth, 0.0, n);
+  return growing * depth + growing * (growing + 1) / 2 + (n - growing) * window;
+}
+
+hwdb::Result<hwdb::CacheRequest> cache_request_of(const RunSettings& settings) {
+  auto k = cache_type(settings.cache_type_k);
+  if (!k) return k.error();
+  auto v = cache_type(settings.cache_type_v);
+  if (!v) return v.error();
+  hwdb::CacheRequest request;
+  request.n_ctx = settings.n_ctx;
+  request.n_seq = std::max(1u, settings.n_seq);
+  request.n_ubatch = std::max(1u, std::min(settings.n_ubatch, settings.n_batch));
+  request.type_k = *k;
+  request.type_v = *v;
+  request.runtime = settings.runtime;
+  request.flash_attn = settings.flash_attn;
+  return request;
+}
+
+hwdb::Status set_context(const hwdb::CacheRecipe& recipe, const hwdb::CacheRequest& request,
+                         PlanBasis* basis) {
+  const std::size_t n_layers = basis->sums.size() - 1;
+  std::array<hwdb::LayerCache, hwdb::limits::kLayers> cache;
+  if (n_layers > cache.size())
+    return Error{"model.range", "more layers than " + std::to_string(cache.size()), "n_layers", ""};
+  const auto filled = hwdb::fill_layer_caches(recipe, request, {cache.data(), n_layers});
+  if (!filled) return filled.error();
+  std::uint64_t widest = 0;
+  for (std::size_t i = 0; i < n_layers; ++i) {
+    const LayerSums& before = basis->sums[i];
+    LayerSums& s = basis->sums[i + 1];
+    s.kv = before.kv + cache[i].kv.as_double();
+    s.state = before.state + cache[i].state.as_double();
+    const double window = basis->model->layers[i].window;
+    const double depth = window > 0 ? std::min(window, basis->decode_depth) : basis->decode_depth;
+    const double seen = std::min(depth, static_cast<double>(cache[i].cells));
+    // A recurrent state is read and written back.
+    s.cache_read = before.cache_read + seen * static_cast<double>(cache[i].bytes_per_token) +
+                   2 * cache[i].state.as_double() / request.n_seq;
+    widest = std::max(widest, cache[i].cells);
+  }
+  basis->compute = compute_buffers(basis->model->shape, *basis->settings, widest);
+  const double sum = basis->sums.back().kv + basis->sums.back().state + basis->compute.blocks +
+                     basis->compute.output + basis->compute.inputs + basis->output_buffer;
+  if (!(sum < kMaxBytes))
+    return Error{"model.overflow", "cache and buffers pass 63 bits", "n_ctx",
+                 "a smaller -c or -ub"};
+  return hwdb::Ok{};
+}
+
+hwdb::Result<PlanBasis> prepare(const PlanInputs& inputs) {
+  static const Assumptions kDefaults;
+  const Assumptions& assumptions = inputs.assumptions ? *inputs.assumptions : kDefaults;
+  const Workload& w = inputs.workload;
+  PlanBasis basis;
+  basis.model = inputs.model;
+  basis.machine = inputs.machine;
+  basis.assumptions = &assumptions;
+  basis.settings = &inputs.settings;
+  basis.workload = &w;
+  const double cached = std::clamp(w.cached_fraction, 0.0, 1.0) * std::max(0.0, w.n_prompt);
+  basis.new_tokens = std::max(1.0, std::round(std::max(0.0, w.n_prompt) - cached));
+  basis.prefill_depth = std::max(0.0, w.depth) + cached;
+  basis.decode_depth =
+      std::max(0.0, w.depth) + std::max(0.0, w.n_prompt) + std::max(0.0, w.n_gen) / 2;
+  basis.batch = std::max(1u, w.batch);
+  basis.host = host_rates(assumptions, *inputs.machine, inputs.settings);
+  add_gpus(inputs, assumptions, &basis);
+  add_layers(inputs, &basis);
+  basis.output_buffer = output_buffer_bytes(inputs.model->shape, inputs.settings);
+  basis.cache_known = !inputs.model->sizes_only;
+  if (basis.cache_known) {
+    const auto request = cache_request_of(inputs.settings);
+    if (!request) return request.error();
+    const auto recipe = hwdb::make_cache_recipe(inputs.model->shape, *request);
+    if (!recipe) return recipe.error();
+    const auto status = set_context(*recipe, *request, &basis);
+    if (!status) return status.error();
+  } else {
+    basis.compute = compute_buffers(inputs.model->shape, inputs.settings, 0);
+  }
+  return basis;
+}
+
+}  // namespace planner

@@ -1,0 +1,84 @@
+// SPDX-License-Identifier: MIT
+#include <array>
+
+#include "planner/report/escape.h"
+#include "planner/report/report.h"
+
+namespace report {
+namespace {
+
+constexpr std::array<std::string_view, 4> kParts = {"low", "likely", "high", "basis"};
+
+std::string field(const hwdb::Json& value) {
+  if (const std::string* text = value.as_string()) return escape_csv(*text, false);
+  if (value.is_null()) return {};
+  if (value.is_array() || value.is_object()) return escape_csv(hwdb::write_json(value), false);
+  return escape_csv(hwdb::write_json(value), true);
+}
+
+std::string field(const Cell& cell) {
+  return cell.value.is_null() ? escape_csv(cell.text, false) : field(cell.value);
+}
+
+std::string table_csv(const Table& table) {
+  std::string out;
+  bool first = true;
+  const auto put = [&](std::string_view text) {
+    if (!first) out.push_back(',');
+    first = false;
+    out.append(text);
+  };
+  for (const Column& column : table.columns) {
+    if (column.key.empty()) continue;
+    if (!column.estimate) {
+      put(escape_csv(column.key, false));
+      continue;
+    }
+    // The likely value has the plain name, so that most readers need not know of the others.
+    for (const std::string_view part : kParts) {
+      put(part == "likely" ? column.key : column.key + "_" + std::string(part));
+    }
+  }
+  out += "\r\n";
+  for (const auto& row : table.rows) {
+    first = true;
+    for (std::size_t i = 0; i < row.size(); ++i) {
+      const Column& column = table.columns[i];
+      if (column.key.empty()) continue;
+      if (!column.estimate) {
+        put(field(row[i]));
+        continue;
+      }
+      for (const std::string_view part : kParts) {
+        const hwdb::Json* value = row[i].value.find(part);
+        put(value != nullptr ? field(*value) : std::string());
+      }
+    }
+    out += "\r\n";
+  }
+  return out;
+}
+
+}  // namespace
+
+std::string render_csv(const Report& report) {
+  for (const Section& section : report.sections) {
+    if (!section.tables.empty()) return table_csv(section.tables.front());
+  }
+  std::string out = "key,value\r\n";
+  for (const Section& section : report.sections) {
+    const std::string prefix = section.key.empty() ? "" : section.key + ".";
+    for (const Line& line : section.lines) {
+      if (line.key.empty()) continue;
+      out += escape_csv(prefix + line.key, false) + "," + field(line.cell) + "\r\n";
+    }
+    for (const Command& command : section.commands) {
+      if (command.key.empty()) continue;
+      out +=
+          escape_csv(prefix + command.key, false) + "," + escape_csv(command.text, false) + "\r\n";
+    }
+  }
+  return out;
+}
+
+}  // namespace report

@@ -1,0 +1,200 @@
+// SPDX-License-Identifier: MIT
+#include "planner/result_json.h"
+
+#include <array>
+#include <cmath>
+#include <string_view>
+
+#include "planner/launch.h"
+
+namespace planner {
+namespace {
+
+using hwdb::JsonWriter;
+
+void append_estimate(JsonWriter* w, const Estimate& e, const Bound* bound = nullptr) {
+  w->begin_object();
+  w->member("low", rounded(e.low));
+  w->member("likely", rounded(e.likely));
+  w->member("high", rounded(e.high));
+  w->member("basis", hwdb::to_string(e.basis));
+  if (bound != nullptr) w->member("bound", to_string(*bound));
+  w->end_object();
+}
+
+/// An estimate under `key`, or null and the reason why there is none.
+void append_estimate(JsonWriter* w, std::string_view key, std::string_view reason,
+                     const Estimate& e, const Bound* bound = nullptr) {
+  w->key(key);
+  if (reason.empty()) {
+    append_estimate(w, e, bound);
+    return;
+  }
+  w->null();
+  w->member(std::string(key) + "_reason", reason);
+}
+
+void append_memory(JsonWriter* w, const MemoryPlan& memory) {
+  w->key("memory").begin_object();
+  w->member("total_bytes", memory.total().value);
+  w->member("margin_bytes", memory.margin.value);
+  if (memory.fits == Fits::no) w->member("shortfall_bytes", memory.shortfall.value);
+  w->key("devices").begin_array();
+  for (const DeviceMemory& device : memory.devices) {
+    w->begin_object();
+    w->member("device", std::string_view(device.device));
+    w->member("kind", device.is_gpu ? "gpu" : "cpu");
+    w->member("weights_bytes", device.weights.value);
+    w->member("kv_cache_bytes", device.kv_cache.value);
+    w->member("state_bytes", device.state.value);
+    w->member("compute_bytes", device.compute.value);
+    w->member("output_bytes", device.output.value);
+    w->member("overhead_bytes", device.overhead.value);
+    w->member("total_bytes", device.total().value);
+    w->member("budget_bytes", device.budget.value);
+    w->end_object();
+  }
+  w->end_array().end_object();
+}
+
+void append_placement(JsonWriter* w, const Placement& placement) {
+  w->key("placement").begin_object();
+  w->member("n_gpu_layers", placement.n_gpu_layers);
+  w->member("n_cpu_moe", placement.n_cpu_moe);
+  w->key("tensor_split").begin_array();
+  for (const double share : placement.tensor_split) w->value(rounded(share));
+  w->end_array();
+  w->member("chosen", placement.chosen);
+  w->end_object();
+}
+
+void append_cost(JsonWriter* w, const CostEstimate& cost) {
+  w->key("cost").begin_object();
+  w->member("tariff", std::string_view(cost.tariff_id));
+  w->member("currency", std::string_view(cost.currency));
+  w->member("price_per_kwh", rounded(cost.price_per_kwh));
+  w->key("kwh_per_month");
+  append_estimate(w, cost.kwh_per_month);
+  w->key("cost_per_month");
+  append_estimate(w, cost.cost_per_month);
+  w->end_object();
+}
+
+void append_launch(JsonWriter* w, const Plan& plan) {
+  w->key("launch").begin_object();
+  w->member("llama.cpp", std::string_view(llama_server_line(plan)));
+  const auto optional = [w](std::string_view key, const std::string& line) {
+    if (!line.empty()) w->member(key, std::string_view(line));
+  };
+  optional("ollama", ollama_line(plan));
+  optional("ollama_serve", ollama_serve_line(plan));
+  w->end_object();
+}
+
+void append_id(JsonWriter* w, const std::optional<hwdb::Json>& id) {
+  w->key("id");
+  if (id) {
+    w->value(*id);
+  } else {
+    w->null();
+  }
+}
+
+}  // namespace
+
+double rounded(double value) {
+  if (value == 0 || !std::isfinite(value)) return value;
+  constexpr int kDigits = 6;
+  const int exponent = static_cast<int>(std::floor(std::log10(std::fabs(value))));
+  const int shift = kDigits - 1 - exponent;
+  // Powers of ten up to 22 are exact in a double; beyond them a figure is left as it is.
+  constexpr std::array kPowers = {1e0,  1e1,  1e2,  1e3,  1e4,  1e5,  1e6,  1e7,
+                                  1e8,  1e9,  1e10, 1e11, 1e12, 1e13, 1e14, 1e15,
+                                  1e16, 1e17, 1e18, 1e19, 1e20, 1e21, 1e22};
+  const auto size = static_cast<int>(kPowers.size());
+  if (shift >= size || -shift >= size) return value;
+  if (shift >= 0) {
+    const double power = kPowers[static_cast<std::size_t>(shift)];
+    return std::round(value * power) / power;
+  }
+  const double power = kPowers[static_cast<std::size_t>(-shift)];
+  return std::round(value / power) * power;
+}
+
+void append_result_json(hwdb::JsonWriter* writer, const Plan& plan) {
+  JsonWriter& w = *writer;
+  const bool fits = plan.memory.fits != Fits::no;
+  const std::string_view no_speed = !fits ? "the model does not fit"
+                                    : !plan.speed_known
+                                        ? "the architecture or the memory bandwidth is not known"
+                                        : "";
+  w.begin_object();
+  append_id(&w, plan.scenario.id);
+  w.member("schema", "1.0");
+  w.member("ok", true);
+  w.member("model", std::string_view(plan.model_name));
+  w.member("quant", std::string_view(plan.quant));
+  w.member("on", std::string_view(plan.machine_name));
+  w.member("fits", to_string(plan.memory.fits));
+  w.member("file_size_bytes", plan.file_size.value);
+  if (plan.max_ctx > 0) w.member("max_n_ctx", plan.max_ctx);
+  append_memory(&w, plan.memory);
+  append_placement(&w, plan.placement);
+  append_estimate(&w, "prefill_tok_per_s", no_speed, plan.speed.prefill_tok_per_s,
+                  &plan.speed.prefill_bound);
+  append_estimate(&w, "decode_tok_per_s", no_speed, plan.speed.decode_tok_per_s,
+                  &plan.speed.decode_bound);
+  append_estimate(&w, "ttft_s", no_speed, plan.speed.ttft_s);
+  w.key("power_w").begin_object();
+  append_estimate(&w, "idle", "", plan.energy.idle_w);
+  append_estimate(&w, "prefill", no_speed, plan.energy.prefill_w);
+  append_estimate(&w, "decode", no_speed, plan.energy.decode_w);
+  w.end_object();
+  w.key("energy_wh_per_mtok").begin_object();
+  append_estimate(&w, "prefill", no_speed, plan.energy.prefill_wh_per_mtok);
+  append_estimate(&w, "decode", no_speed, plan.energy.decode_wh_per_mtok);
+  w.end_object();
+  if (plan.cost.tariff_id.empty()) {
+    w.key("cost").null();
+    w.member("cost_reason", "no tariff was given");
+  } else if (!no_speed.empty()) {
+    w.key("cost").null();
+    w.member("cost_reason", no_speed);
+  } else {
+    append_cost(&w, plan.cost);
+  }
+  if (fits) {
+    append_launch(&w, plan);
+  } else {
+    w.key("launch").null();
+    w.member("launch_reason", no_speed);
+  }
+  w.key("notes").begin_array();
+  for (const std::string& note : plan.notes) w.value(std::string_view(note));
+  w.end_array();
+  w.end_object();
+}
+
+void append_error_json(hwdb::JsonWriter* writer, const hwdb::Error& error) {
+  JsonWriter& w = *writer;
+  w.begin_object();
+  w.member("code", std::string_view(error.code));
+  w.member("message", std::string_view(error.what));
+  if (!error.where.empty()) w.member("where", std::string_view(error.where));
+  if (!error.hint.empty()) w.member("hint", std::string_view(error.hint));
+  w.end_object();
+}
+
+void append_failure_json(hwdb::JsonWriter* writer, const std::optional<hwdb::Json>& id,
+                         const hwdb::Error& error) {
+  JsonWriter& w = *writer;
+  w.begin_object();
+  append_id(&w, id);
+  w.member("schema", "1.0");
+  w.member("ok", false);
+  w.key("error");
+  append_error_json(&w, error);
+  w.end_object();
+}
+
+}  // namespace planner

@@ -1,0 +1,342 @@
+// SPDX-License-Identifier: MIT
+#include "planner/speed_estimate.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "planner/memory_plan.h"
+
+namespace planner {
+namespace {
+
+// Micro-batches smaller than this are multiplied where the weights lie; larger ones are worth
+// copying the weights to the GPU (llama.cpp's op offload).
+constexpr double kOffloadTokens = 32;
+
+bool uses_gpu(const Placement& placement) {
+  return placement.n_gpu_layers > 0 && !placement.layers_on_gpu.empty();
+}
+
+bool splits_every_layer(const PlanBasis& basis, const Placement& placement) {
+  const SplitMode mode = basis.settings->split_mode;
+  return placement.layers_on_gpu.size() > 1 &&
+         (mode == SplitMode::row || mode == SplitMode::tensor);
+}
+
+// Work of blocks [first, last) for `tokens` tokens in one pass, without attention. Experts of
+// layers below `n_cpu_moe` are left out.
+Work blocks_work(const PlanBasis& basis, std::uint32_t first, std::uint32_t last, double tokens,
+                 double expert_share, std::uint32_t n_cpu_moe) {
+  const LayerSums &a = basis.sums[first], &b = basis.sums[last];
+  const LayerSums& moe = basis.sums[std::clamp(n_cpu_moe, first, last)];
+  Work work;
+  work.weight_bytes = b.weights - a.weights;
+  work.weight_flops = tokens * (b.dense_flops - a.dense_flops);
+  work.expert_bytes = (b.experts - moe.experts) * expert_share;
+  work.expert_flops = tokens * (b.expert_flops - moe.expert_flops);
+  work.dispatches = (last - first) + (basis.assumptions->expert_layer_dispatches - 1) *
+                                         (b.moe_layers - a.moe_layers);
+  return work;
+}
+
+// The experts of GPU layers that are computed on the host.
+Work host_experts_work(const PlanBasis& basis, std::uint32_t first, std::uint32_t n_cpu_moe,
+                       double tokens, double expert_share) {
+  Work work;
+  const std::uint32_t end = std::min(n_cpu_moe, basis.n_layers());
+  if (end <= first) return work;
+  const LayerSums &a = basis.sums[first], &b = basis.sums[end];
+  work.expert_bytes = (b.experts - a.experts) * expert_share;
+  work.expert_flops = tokens * (b.expert_flops - a.expert_flops);
+  return work;
+}
+
+void add_output(const PlanBasis& basis, double tokens, Work* work) {
+  work->weight_bytes += static_cast<double>(basis.model->output_bytes);
+  work->weight_flops += tokens * basis.model->output_flops_per_token;
+}
+
+void add_decode_attention(const PlanBasis& basis, std::uint32_t first, std::uint32_t last,
+                          Work* work) {
+  const LayerSums &a = basis.sums[first], &b = basis.sums[last];
+  work->cache_bytes = basis.batch * (b.cache_read - a.cache_read);
+  work->attention_flops = basis.batch * (b.decode_attention_flops - a.decode_attention_flops);
+}
+
+void add_hand_over(const PlanBasis& basis, double times, double tokens, double bytes_per_s,
+                   std::int32_t device, TimeSum* sum) {
+  if (times <= 0) return;
+  TimeTerm term;
+  term.kind = TimeTerm::Kind::link;
+  term.device = device;
+  const double bytes = tokens * basis.model->shape.n_embd * 4.0;
+  term.amount = times * bytes;
+  term.seconds = times * basis.assumptions->link_latency_s;
+  if (bytes_per_s > 0) term.seconds += term.amount / bytes_per_s;
+  term.rate = term.amount / term.seconds;
+  sum->add(term, Bound::link, 1, 1);
+}
+
+double gpu_link(const PlanBasis& basis) {
+  if (basis.machine->gpu_link) return basis.machine->gpu_link->value.value;
+  double slowest = 0;
+  for (const DeviceRates& gpu : basis.gpus)
+    if (gpu.host_link > 0 && (slowest == 0 || gpu.host_link < slowest)) slowest = gpu.host_link;
+  return slowest;
+}
+
+double share_of(const Placement& placement, std::size_t which) {
+  return which < placement.tensor_split.size()
+             ? placement.tensor_split[which]
+             : 1.0 / static_cast<double>(placement.layers_on_gpu.size());
+}
+
+// All GPUs work on every layer at once: the slowest share decides, and the parts are summed up
+// over the link twice a layer.
+void add_in_parallel(const PlanBasis& basis, const Placement& placement, const Work& work,
+                     double tokens, Phase phase, double mfu_share, TimeSum* sum) {
+  const std::size_t n = placement.layers_on_gpu.size();
+  std::size_t slowest = 0;
+  double longest = -1;
+  for (std::size_t g = 0; g < n; ++g) {
+    TimeSum one(nullptr);
+    add_work(work.share(share_of(placement, g)), basis.gpus[g], phase, mfu_share, &one);
+    if (one.likely() > longest) longest = one.likely(), slowest = g;
+  }
+  add_work(work.share(share_of(placement, slowest)), basis.gpus[slowest], phase, mfu_share, sum);
+  const double ring = 2.0 * static_cast<double>(n - 1) / static_cast<double>(n);
+  add_hand_over(basis, 2.0 * basis.n_layers(), ring * tokens, gpu_link(basis),
+                basis.gpus[slowest].gpu, sum);
+}
+
+std::size_t last_used_gpu(const Placement& placement) {
+  std::size_t last = 0;
+  for (std::size_t g = 0; g < placement.layers_on_gpu.size(); ++g)
+    if (placement.layers_on_gpu[g] > 0) last = g;
+  return last;
+}
+
+double expert_share(const PlanBasis& basis, double tokens) {
+  const hwdb::ModelShape& shape = basis.model->shape;
+  if (shape.n_experts == 0) return 0;
+  return hwdb::expected_expert_share(shape.n_experts, shape.n_experts_used, tokens);
+}
+
+// Few tokens an expert leave a GPU's matrix units half empty.
+double expert_mfu_share(const PlanBasis& basis, double tokens) {
+  const hwdb::ModelShape& shape = basis.model->shape;
+  if (shape.n_experts == 0) return 1;
+  const double each = tokens * shape.n_experts_used / shape.n_experts;
+  return each / (each + basis.assumptions->expert_half_tokens);
+}
+
+double micro_batch(const PlanBasis& basis) {
+  const RunSettings& settings = *basis.settings;
+  return std::max(1.0, std::min<double>(settings.n_ubatch, settings.n_batch));
+}
+
+// Weights that lie on the host: computed there, or for large micro-batches copied to the GPU and
+// computed by it.
+void add_host_weights(const PlanBasis& basis, const Placement& placement, const Work& work,
+                      double tokens, TimeSum* sum) {
+  const DeviceRates* helper =
+      uses_gpu(placement) && tokens >= kOffloadTokens ? &basis.gpus.front() : nullptr;
+  if (!helper || helper->host_link <= 0) {
+    add_work(work, basis.host, Phase::prefill, 1, sum);
+    return;
+  }
+  TimeTerm copy;
+  copy.kind = TimeTerm::Kind::link;
+  copy.device = helper->gpu;
+  copy.amount = work.weight_bytes + work.expert_bytes;
+  copy.rate = helper->host_link;
+  copy.seconds = copy.amount / copy.rate;
+  sum->add(copy, Bound::link, 1, 1);
+  Work on_gpu = work;
+  on_gpu.weight_bytes = on_gpu.expert_bytes = 0;
+  add_work(on_gpu, *helper, Phase::prefill, expert_mfu_share(basis, tokens), sum);
+}
+
+// One micro-batch of `tokens`, without attention. `slowest_stage`: the longest stage on a GPU, for
+// pipelines.
+TimeSum prefill_micro_batch(const PlanBasis& basis, const Placement& placement, double tokens,
+                            std::vector<TimeTerm>* terms, double* slowest_stage) {
+  TimeSum sum(terms);
+  const double share = expert_share(basis, tokens);
+  const double mfu_share = expert_mfu_share(basis, tokens);
+  const std::uint32_t n = basis.n_layers();
+  const std::uint32_t first_on_gpu = first_gpu_block(basis, placement);
+  *slowest_stage = 0;
+  if (splits_every_layer(basis, placement)) {
+    add_in_parallel(basis, placement,
+                    blocks_work(basis, first_on_gpu, n, tokens, share, placement.n_cpu_moe), tokens,
+                    Phase::prefill, mfu_share, &sum);
+  } else if (uses_gpu(placement)) {
+    std::uint32_t first = first_on_gpu;
+    for (std::size_t g = 0; g < placement.layers_on_gpu.size(); ++g) {
+      const std::uint32_t last = first + placement.layers_on_gpu[g];
+      if (first == last) continue;
+      const double before = sum.likely();
+      add_work(blocks_work(basis, first, last, tokens, share, placement.n_cpu_moe), basis.gpus[g],
+               Phase::prefill, mfu_share, &sum);
+      if (first > first_on_gpu)
+        add_hand_over(basis, 1, tokens, gpu_link(basis), basis.gpus[g].gpu, &sum);
+      *slowest_stage = std::max(*slowest_stage, sum.likely() - before);
+      first = last;
+    }
+  }
+  if (first_on_gpu > 0)
+    add_host_weights(basis, placement, blocks_work(basis, 0, first_on_gpu, tokens, share, 0),
+                     tokens, &sum);
+  const Work experts = host_experts_work(basis, first_on_gpu, placement.n_cpu_moe, tokens, share);
+  if (experts.expert_bytes > 0) add_host_weights(basis, placement, experts, tokens, &sum);
+  return sum;
+}
+
+}  // namespace
+
+TimeSum decode_step(const PlanBasis& basis, const Placement& placement,
+                    std::vector<TimeTerm>* terms) {
+  TimeSum sum(terms);
+  const double tokens = basis.batch;
+  const double share = expert_share(basis, tokens);
+  const std::uint32_t n = basis.n_layers();
+  const std::uint32_t first_on_gpu = first_gpu_block(basis, placement);
+  if (splits_every_layer(basis, placement)) {
+    Work work = blocks_work(basis, first_on_gpu, n, tokens, share, placement.n_cpu_moe);
+    add_decode_attention(basis, first_on_gpu, n, &work);
+    if (placement.output_on_gpu) add_output(basis, tokens, &work);
+    add_in_parallel(basis, placement, work, tokens, Phase::decode, 1, &sum);
+  } else if (uses_gpu(placement)) {
+    std::uint32_t first = first_on_gpu;
+    const std::size_t last_gpu = last_used_gpu(placement);
+    for (std::size_t g = 0; g < placement.layers_on_gpu.size(); ++g) {
+      const std::uint32_t last = first + placement.layers_on_gpu[g];
+      if (first == last && g != last_gpu) continue;
+      Work work = blocks_work(basis, first, last, tokens, share, placement.n_cpu_moe);
+      add_decode_attention(basis, first, last, &work);
+      if (placement.output_on_gpu && g == last_gpu) add_output(basis, tokens, &work);
+      add_work(work, basis.gpus[g], Phase::decode, 1, &sum);
+      if (first > first_on_gpu)
+        add_hand_over(basis, 1, tokens, gpu_link(basis), basis.gpus[g].gpu, &sum);
+      first = last;
+    }
+  }
+  Work host = blocks_work(basis, 0, first_on_gpu, tokens, share, 0);
+  add_decode_attention(basis, 0, first_on_gpu, &host);
+  if (!placement.output_on_gpu) add_output(basis, tokens, &host);
+  const Work experts = host_experts_work(basis, first_on_gpu, placement.n_cpu_moe, tokens, share);
+  host.expert_bytes += experts.expert_bytes;
+  host.expert_flops += experts.expert_flops;
+  add_work(host, basis.host, Phase::decode, 1, &sum);
+  if (uses_gpu(placement)) {
+    const double link = basis.gpus.front().host_link;
+    const std::uint32_t moe_end =
+        std::max(first_on_gpu, std::min(placement.n_cpu_moe, basis.n_layers()));
+    const double moe_layers = basis.sums[moe_end].moe_layers - basis.sums[first_on_gpu].moe_layers;
+    add_hand_over(basis, 2 * moe_layers + (first_on_gpu > 0 ? 1 : 0), tokens, link,
+                  basis.gpus.front().gpu, &sum);
+  }
+  return sum;
+}
+
+TimeSum prefill_pass(const PlanBasis& basis, const Placement& placement,
+                     std::vector<TimeTerm>* terms) {
+  const double n = basis.new_tokens;
+  const double size = std::min(n, micro_batch(basis));
+  const double full = std::floor(n / size), rest = n - full * size;
+  TimeSum sum(terms);
+  std::vector<TimeTerm> part_terms;
+  double stage = 0;
+  const TimeSum one =
+      prefill_micro_batch(basis, placement, size, terms ? &part_terms : nullptr, &stage);
+  // With all layers on several GPUs the micro-batches follow each other through the pipeline.
+  const bool pipelined = placement.layers_on_gpu.size() > 1 && stage > 0 && stage < one.likely() &&
+                         first_gpu_block(basis, placement) == 0 && placement.n_cpu_moe == 0;
+  sum.add(one, pipelined ? 1 + (full - 1) * stage / one.likely() : full);
+  if (rest > 0) {
+    part_terms.clear();
+    double rest_stage = 0;
+    const TimeSum last =
+        prefill_micro_batch(basis, placement, rest, terms ? &part_terms : nullptr, &rest_stage);
+    sum.add(last, pipelined ? rest_stage / last.likely() : 1);
+  }
+  // Attention of all new tokens; what it reads from the cache is small against its arithmetic.
+  const std::uint32_t first_on_gpu = first_gpu_block(basis, placement);
+  const auto attention = [&](std::uint32_t from, std::uint32_t to, const DeviceRates& device,
+                             double part) {
+    Work work;
+    work.attention_flops =
+        part * (basis.sums[to].prefill_attention_flops - basis.sums[from].prefill_attention_flops);
+    add_work(work, device, Phase::prefill, 1, &sum);
+  };
+  if (uses_gpu(placement)) {
+    std::uint32_t first = first_on_gpu;
+    const bool parallel = splits_every_layer(basis, placement);
+    for (std::size_t g = 0; g < placement.layers_on_gpu.size(); ++g) {
+      const std::uint32_t last = first + placement.layers_on_gpu[g];
+      // In a pipeline or in parallel the GPUs work at the same time.
+      const double together =
+          pipelined || parallel ? 1.0 / static_cast<double>(placement.layers_on_gpu.size()) : 1.0;
+      attention(first, last, basis.gpus[g], together);
+      first = last;
+    }
+  }
+  attention(0, first_on_gpu, basis.host, 1);
+  // Logits of the last token only.
+  Work output;
+  add_output(basis, 1, &output);
+  add_work(output, placement.output_on_gpu ? basis.gpus[last_used_gpu(placement)] : basis.host,
+           Phase::prefill, 1, &sum);
+  return sum;
+}
+
+hwdb::Basis basis_of(const PlanBasis& basis, const Placement& placement) {
+  hwdb::Basis weakest = hwdb::Basis::modelled;
+  if (uses_gpu(placement)) {
+    for (std::size_t g = 0; g < placement.layers_on_gpu.size(); ++g)
+      if (placement.layers_on_gpu[g] > 0 || placement.output_on_gpu)
+        weakest = weaker(weakest, basis.gpus[g].basis);
+  }
+  const bool host_works = first_gpu_block(basis, placement) > 0 || placement.n_cpu_moe > 0;
+  return host_works ? weaker(weakest, basis.host.basis) : weakest;
+}
+
+bool is_speed_known(const PlanBasis& basis, const Placement& placement) {
+  if (basis.model->sizes_only) return false;
+  if (uses_gpu(placement)) {
+    for (std::size_t g = 0; g < placement.layers_on_gpu.size(); ++g)
+      if (placement.layers_on_gpu[g] > 0 && basis.gpus[g].bandwidth <= 0) return false;
+  }
+  const bool host_works =
+      first_gpu_block(basis, placement) > 0 || placement.n_cpu_moe > 0 || !placement.output_on_gpu;
+  return !host_works || basis.host.bandwidth > 0;
+}
+
+SpeedEstimate estimate_speed(const PlanBasis& basis, const Placement& placement) {
+  SpeedEstimate speed;
+  if (!is_speed_known(basis, placement)) {
+    speed.prefill_tok_per_s.basis = speed.decode_tok_per_s.basis = speed.ttft_s.basis =
+        hwdb::Basis::assumed;
+    return speed;
+  }
+  const hwdb::Basis weakest = basis_of(basis, placement);
+  speed.decode_terms.reserve(8);
+  speed.prefill_terms.reserve(8);
+  const TimeSum decode = decode_step(basis, placement, &speed.decode_terms);
+  const TimeSum prefill = prefill_pass(basis, placement, &speed.prefill_terms);
+  speed.decode_tok_per_s = decode.rate(basis.batch, weakest);
+  speed.decode_bound = decode.bound();
+  speed.prefill_tok_per_s = prefill.rate(basis.new_tokens, weakest);
+  speed.prefill_bound = prefill.bound();
+  speed.ttft_s = prefill.seconds(weakest);
+  return speed;
+}
+
+double request_seconds(const PlanBasis& basis, const Placement& placement) {
+  const double answer = std::max(1.0, basis.workload->n_gen);
+  return prefill_pass(basis, placement, nullptr).likely() +
+         decode_step(basis, placement, nullptr).likely() * answer;
+}
+
+}  // namespace planner

@@ -1,0 +1,271 @@
+// SPDX-License-Identifier: MIT
+#include "planner/speed_estimate.h"
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <numeric>
+
+#include "planner/placement.h"
+#include "planner/speed_factor.h"
+#include "planner/test_inputs.h"
+
+namespace planner {
+namespace {
+
+using testing::card;
+using testing::Case;
+using testing::dense_model;
+using testing::expert_model;
+using testing::host;
+using testing::with_cards;
+
+// An empty prompt cache and one token: weights alone.
+void short_context(Case* c) {
+  c->inputs.workload.n_prompt = 0;
+  c->inputs.workload.n_gen = 0;
+}
+
+double sum_of(const std::vector<TimeTerm>& terms) {
+  return std::accumulate(terms.begin(), terms.end(), 0.0,
+                         [](double s, const TimeTerm& t) { return s + t.seconds; });
+}
+
+TEST(Speed, DecodeIsBytesOverAchievedBandwidth) {
+  Case c(dense_model(), with_cards({card("A", 24e9, 1e12, 100e12)}));
+  short_context(&c);
+  const auto plan = c.plan();
+  ASSERT_TRUE(plan);
+  // 1.05 GB at 0.8 of 1 TB/s.
+  EXPECT_NEAR(plan->speed.decode_tok_per_s.likely, 0.8e12 / 1.05e9, 0.01);
+  EXPECT_NEAR(plan->speed.decode_tok_per_s.low, 0.6e12 / 1.05e9, 0.01);
+  EXPECT_NEAR(plan->speed.decode_tok_per_s.high, 0.9e12 / 1.05e9, 0.01);
+  EXPECT_EQ(plan->speed.decode_bound, Bound::memory);
+  ASSERT_EQ(plan->speed.decode_terms.size(), 1u);
+  EXPECT_EQ(plan->speed.decode_terms[0].kind, TimeTerm::Kind::weights);
+  EXPECT_EQ(plan->speed.decode_terms[0].device, 0);
+  EXPECT_DOUBLE_EQ(plan->speed.decode_terms[0].amount, 1.05e9);
+}
+
+TEST(Speed, ReadingALargeModelTakesASecondOnALaptopAndAnEighthOnACard) {
+  // 140 GB at 120 GB/s and at 1008 GB/s, nothing lost.
+  auto model = dense_model();
+  for (auto& layer : model.layers)
+    layer.attention_bytes = 0, layer.dense_ffn_bytes = 14'000'000'000;
+  model.output_bytes = 0;
+  Case c(model, with_cards({card("A", 200e9, 1008e9, 1e15)}));
+  c.machine.memory.total = testing::bytes(300e9);
+  c.machine.memory.bandwidth = testing::per_second(120e9);
+  c.machine.cpu.peak_fp32 = {hwdb::FlopsPerSecond(1e14), hwdb::Basis::spec, "test", ""};
+  for (auto& row : c.factors) row.decode_mbu_likely = 1, row.decode_mbu_high = 1;
+  short_context(&c);
+  const double on_card = 1 / c.plan()->speed.decode_tok_per_s.likely;
+  c.inputs.settings.cpu_only = true;
+  const double on_host = 1 / c.plan()->speed.decode_tok_per_s.likely;
+  EXPECT_NEAR(on_host, 140.0 / 120, 1e-6);
+  EXPECT_GT(on_host, 1.0);
+  EXPECT_NEAR(on_card, 140.0 / 1008, 1e-6);
+  EXPECT_NEAR(on_card / on_host, 1.0 / 8.4, 1e-6);
+}
+
+TEST(Speed, LongerCachesDecodeSlowerByWhatTheyRead) {
+  Case c(dense_model(), with_cards({card("A", 24e9, 1e12, 100e12)}));
+  short_context(&c);
+  c.inputs.settings.n_ctx = 1 << 20;
+  double before = 1e9;
+  for (const double depth : {0.0, 1e3, 1e4, 1e5, 1e6}) {
+    c.inputs.workload.depth = depth;
+    const auto plan = c.plan();
+    ASSERT_TRUE(plan);
+    EXPECT_LT(plan->speed.decode_tok_per_s.likely, before);
+    before = plan->speed.decode_tok_per_s.likely;
+    EXPECT_NEAR(1 / before, (1.05e9 + depth * 5120) / 0.8e12, 1e-9);
+  }
+}
+
+TEST(Speed, PrefillIsFlopsOverAchievedPeakPlusTheQuadraticPart) {
+  Case c(dense_model(), with_cards({card("A", 24e9, 1e12, 10e12)}));
+  c.inputs.workload.n_prompt = 1024;
+  c.inputs.workload.n_gen = 0;
+  const auto plan = c.plan();
+  ASSERT_TRUE(plan);
+  const double matmul = 1024 * 10 * 200e6 / 5e12;
+  const double attention = 10 * 2048.0 * (1024.0 * 1025 / 2) / 5e12;
+  const double output = 50e6 / 0.8e12;  // read once for the last token
+  EXPECT_NEAR(plan->speed.ttft_s.likely, matmul + attention + output, 1e-9);
+  EXPECT_NEAR(plan->speed.prefill_tok_per_s.likely, 1024 / (matmul + attention + output), 1e-3);
+  EXPECT_EQ(plan->speed.prefill_bound, Bound::compute);
+  EXPECT_NEAR(sum_of(plan->speed.prefill_terms), plan->speed.ttft_s.likely, 1e-9);
+}
+
+TEST(Speed, CachedPromptIsNotComputedAgain) {
+  Case c(dense_model(), with_cards({card("A", 24e9, 1e12, 10e12)}));
+  c.inputs.workload.n_prompt = 10000;
+  const double cold = c.plan()->speed.ttft_s.likely;
+  c.inputs.workload.cached_fraction = 0.9;
+  const double warm = c.plan()->speed.ttft_s.likely;
+  EXPECT_LT(warm, cold / 5);
+  EXPECT_GT(warm, cold / 20);
+  c.inputs.workload.cached_fraction = 1;
+  EXPECT_GT(c.plan()->speed.ttft_s.likely, 0);  // one token is always computed
+}
+
+TEST(Speed, BandsAreOrdered) {
+  for (const auto& model : {dense_model(), expert_model()}) {
+    for (const double memory : {2e9, 6e9, 24e9}) {
+      Case c(model, with_cards({card("A", memory, 1e12, 10e12)}));
+      const auto plan = c.plan();
+      ASSERT_TRUE(plan);
+      for (const Estimate& e :
+           {plan->speed.decode_tok_per_s, plan->speed.prefill_tok_per_s, plan->speed.ttft_s,
+            plan->energy.decode_w, plan->energy.decode_wh_per_mtok, plan->cost.cost_per_month}) {
+        EXPECT_GT(e.low, 0);
+        EXPECT_LE(e.low, e.likely);
+        EXPECT_LE(e.likely, e.high);
+      }
+    }
+  }
+}
+
+TEST(Speed, OffloadIsTwoBandwidths) {
+  Case c(dense_model(), with_cards({card("A", 24e9, 1e12, 1e15)}));
+  short_context(&c);
+  c.assumptions.link_latency_s = 0;
+  c.machine.gpus[0].host_link = testing::per_second(1e15);
+  c.machine.cpu.peak_fp32 = {hwdb::FlopsPerSecond(1e15), hwdb::Basis::spec, "test", ""};
+  const double gpu = c.plan()->speed.decode_tok_per_s.likely;
+  c.inputs.settings.n_gpu_layers = 6;
+  const auto part = c.plan();
+  const double expected = 0.6e9 / 0.8e12 + (0.4e9 + 0.05e9) / 25e9;  // host: 0.5 of 50 GB/s
+  EXPECT_NEAR(1 / part->speed.decode_tok_per_s.likely, expected, 1e-9);
+  EXPECT_LT(part->speed.decode_tok_per_s.likely, gpu);
+  c.inputs.settings.n_gpu_layers = 0;
+  EXPECT_LT(c.plan()->speed.decode_tok_per_s.likely, part->speed.decode_tok_per_s.likely);
+}
+
+TEST(Speed, ATokenReadsOnlyItsExpertsAndABatchMore) {
+  Case c(expert_model(), with_cards({card("A", 24e9, 1e12, 1e15)}));
+  short_context(&c);
+  const double one = 1 / c.plan()->speed.decode_tok_per_s.likely;
+  EXPECT_NEAR(one, (1.05e9 + 8e9 * 2 / 8) / 0.8e12, 1e-9);
+  c.inputs.workload.batch = 4;
+  const auto four = c.plan();
+  const double share = 1 - std::pow(1 - 2.0 / 8, 4);
+  EXPECT_NEAR(4 / four->speed.decode_tok_per_s.likely, (1.05e9 + 8e9 * share) / 0.8e12, 1e-9);
+}
+
+TEST(Speed, ExpertLayersDispatchMore) {
+  Case dense(dense_model(), with_cards({card("A", 24e9, 1e12, 1e15)}));
+  Case moe(expert_model(), with_cards({card("A", 24e9, 1e12, 1e15)}));
+  for (Case* c : {&dense, &moe}) {
+    short_context(c);
+    for (auto& row : c->factors) row.overhead_s_per_layer = 1e-4;
+  }
+  const auto dispatch = [](const Plan& plan) {
+    for (const TimeTerm& t : plan.speed.decode_terms)
+      if (t.kind == TimeTerm::Kind::dispatch) return t.seconds;
+    return 0.0;
+  };
+  EXPECT_NEAR(dispatch(*dense.plan()), 10 * 1e-4, 1e-12);
+  EXPECT_NEAR(dispatch(*moe.plan()), 10 * 2 * 1e-4, 1e-12);
+}
+
+TEST(Speed, TwoGpusInAChainAreNotFasterInDecodeButInLongPrefill) {
+  Case one(dense_model(), with_cards({card("A", 24e9, 1e12, 10e12)}));
+  Case two(dense_model(), with_cards({card("A", 24e9, 1e12, 10e12), card("B", 24e9, 1e12, 10e12)}));
+  for (Case* c : {&one, &two}) {
+    c->inputs.settings.n_gpu_layers = 11;
+    c->inputs.workload.n_prompt = 8192;
+    c->inputs.workload.n_gen = 0;
+    c->inputs.settings.n_ctx = 16384;
+  }
+  const auto a = one.plan(), b = two.plan();
+  EXPECT_LE(b->speed.decode_tok_per_s.likely, a->speed.decode_tok_per_s.likely);
+  EXPECT_GT(b->speed.decode_tok_per_s.likely, 0.9 * a->speed.decode_tok_per_s.likely);
+  EXPECT_GT(b->speed.prefill_tok_per_s.likely, 1.4 * a->speed.prefill_tok_per_s.likely);
+  two.inputs.settings.split_mode = SplitMode::tensor;
+  const auto parallel = two.plan();
+  EXPECT_GT(parallel->speed.decode_tok_per_s.likely, 0);
+  two.assumptions.link_latency_s = 0;
+  EXPECT_GT(two.plan()->speed.decode_tok_per_s.likely, 1.5 * a->speed.decode_tok_per_s.likely);
+}
+
+TEST(Speed, UnknownBandwidthIsSaidAndNotGuessed) {
+  Case c(dense_model(), with_cards({card("A", 24e9, 1e12, 10e12)}));
+  c.machine.gpus[0].bandwidth.reset();
+  c.inputs.settings.n_gpu_layers = 11;
+  const auto plan = c.plan();
+  ASSERT_TRUE(plan);
+  EXPECT_FALSE(plan->speed_known);
+  EXPECT_EQ(plan->speed.decode_tok_per_s.likely, 0);
+  EXPECT_EQ(plan->memory.fits, Fits::gpu);
+}
+
+TEST(Speed, SizesOnlyModelsGetMemoryWithoutSpeed) {
+  auto model = dense_model();
+  model.sizes_only = true;
+  Case c(model, with_cards({card("A", 24e9, 1e12, 10e12)}));
+  const auto plan = c.plan();
+  ASSERT_TRUE(plan);
+  EXPECT_FALSE(plan->speed_known);
+  EXPECT_EQ(plan->memory.devices[0].kv_cache.value, 0u);
+  EXPECT_EQ(plan->memory.devices[0].weights.value, 1'050'000'000u);
+  EXPECT_EQ(plan->cost.decode_hours, 0);
+}
+
+TEST(Speed, BasisIsTheWeakestInput) {
+  Case c(dense_model(), with_cards({card("A", 24e9, 1e12, 10e12)}));
+  EXPECT_EQ(c.plan()->speed.decode_tok_per_s.basis, hwdb::Basis::modelled);
+  c.machine.gpus[0].bandwidth->basis = hwdb::Basis::unverified;
+  EXPECT_EQ(c.plan()->speed.decode_tok_per_s.basis, hwdb::Basis::unverified);
+  c.factors.clear();
+  EXPECT_EQ(c.plan()->speed.decode_tok_per_s.basis, hwdb::Basis::assumed);
+}
+
+TEST(Speed, WithoutMatrixUnitsThe32BitPeakCounts) {
+  auto gpu = card("A", 24e9, 1e12, 10e12);
+  gpu.peak_fp16.reset();
+  gpu.peak_fp32 = {hwdb::FlopsPerSecond(5e12), hwdb::Basis::spec, "test", ""};
+  EXPECT_EQ(gpu_peak(gpu).value, 5e12);
+}
+
+TEST(VisibleCells, FullAndWindowed) {
+  EXPECT_DOUBLE_EQ(visible_cells(0, 4, 0), 1 + 2 + 3 + 4);
+  EXPECT_DOUBLE_EQ(visible_cells(10, 3, 0), 11 + 12 + 13);
+  EXPECT_DOUBLE_EQ(visible_cells(0, 5, 3), 1 + 2 + 3 + 3 + 3);
+  EXPECT_DOUBLE_EQ(visible_cells(2, 4, 4), 3 + 4 + 4 + 4);
+  EXPECT_DOUBLE_EQ(visible_cells(100, 4, 4), 16);
+}
+
+TEST(SpeedFactor, TheMostSpecificRowCounts) {
+  std::vector<hwdb::SpeedFactorRow> rows(5);
+  rows[0].id = "any";
+  rows[1].id = "cuda", rows[1].backend = "cuda";
+  rows[2].id = "ada", rows[2].backend = "cuda", rows[2].arch = "Ada";
+  rows[3].id = "laptop", rows[3].backend = "cuda", rows[3].form = "laptop";
+  rows[4].id = "cpu", rows[4].backend = "cpu";
+  Assumptions a;
+  a.speed_factors = &rows;
+  EXPECT_EQ(find_factor(a, "cuda", "NVIDIA", "Ada", "laptop").id, "ada");
+  EXPECT_EQ(find_factor(a, "cuda", "NVIDIA", "Turing", "laptop").id, "laptop");
+  EXPECT_EQ(find_factor(a, "cuda", "NVIDIA", "Turing", "discrete").id, "cuda");
+  EXPECT_EQ(find_factor(a, "vulkan", "AMD", "RDNA", "discrete").id, "any");
+  EXPECT_EQ(cpu_factor(a, host()).id, "cpu");
+  a.speed_factors = nullptr;
+  EXPECT_EQ(&find_factor(a, "cuda", "", "", ""), &fallback_factor());
+}
+
+TEST(CpuPeak, FromCoresAndTheWidestUnit) {
+  auto machine = host();
+  bool assumed = false;
+  EXPECT_DOUBLE_EQ(cpu_peak(machine, &assumed).value, 8 * 32 * 3e9);
+  EXPECT_TRUE(assumed);
+  machine.cpu.isa.push_back("avx512f");
+  EXPECT_DOUBLE_EQ(cpu_peak(machine, &assumed).value, 8 * 64 * 3e9);
+  machine.cpu.peak_fp32 = {hwdb::FlopsPerSecond(1e12), hwdb::Basis::measured, "test", ""};
+  EXPECT_DOUBLE_EQ(cpu_peak(machine, &assumed).value, 1e12);
+  EXPECT_FALSE(assumed);
+}
+
+}  // namespace
+}  // namespace planner
