@@ -5,6 +5,7 @@
 
 #include <algorithm>
 
+#include "planner/preset_costs.h"
 #include "planner/requirement.h"
 #include "planner/rig.h"
 
@@ -154,6 +155,24 @@ TEST(Fit, SpeedCreditSaturates) {
   EXPECT_GT(speed_credit(30, 10), 0.95);
   EXPECT_LT(speed_credit(1000, 10) - speed_credit(100, 10), 1e-4);
   EXPECT_EQ(speed_credit(5, 0), 1);
+}
+
+TEST(PresetCosts, SameAsTheCatalogueWayInAnyOrder) {
+  for (const char* id : {"llama-3-8b", "gpt-oss-20b", "qwen3-30b-a3b"}) {
+    const hwdb::ModelRow& row = model(id);
+    PresetCosts costs(row.shape);
+    for (const char* preset : {"Q8_0", "Q2_K", "BF16", "Q4_K_M", "Q8_0"}) {
+      const auto mine = costs.find(preset);
+      const auto theirs =
+          hwdb::model_costs_of_preset(row.shape, hwdb::QuantOptions{preset, false, false});
+      ASSERT_TRUE(mine && theirs) << id << " " << preset;
+      EXPECT_EQ(mine->file_bytes, theirs->file_bytes) << id << " " << preset;
+      EXPECT_EQ(mine->layers[1].attention_bytes, theirs->layers[1].attention_bytes);
+      EXPECT_EQ(mine->output_bytes, theirs->output_bytes);
+    }
+    EXPECT_FALSE(costs.find("Q9_Z"));
+    EXPECT_TRUE(costs.find("Q4_0")) << "after a refusal";
+  }
 }
 
 PlanInputs inputs_on(const hwdb::Machine& machine, const Assumptions& assumptions) {
