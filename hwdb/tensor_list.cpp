@@ -16,6 +16,9 @@ bool contains(std::string_view text, std::string_view part) {
 /// Kept in 32 bits by the converter although they are matrices, llama.cpp conversion/base.py.
 bool stays_f32(std::string_view name) {
   if (name.ends_with("_norm.weight")) return true;
+  // Most tensors: no need to look for the rarer names in them.
+  if (contains(name, ".attn_")) return false;
+  if (contains(name, ".ffn_")) return contains(name, "ffn_gate_inp");
   for (std::string_view part :
        {"ffn_gate_inp.", "ffn_gate_inp_shexp.", "position_embd.", "ssm_conv1d", "shortconv.conv.",
         "time_mix_w1.", "time_mix_w2.", "time_mix_lerp_fused.", "channel_mix_lerp_k.",
