@@ -106,16 +106,13 @@ struct ModelShape {
 
   std::uint32_t n_experts = 0, n_experts_used = 0, n_ff_expert = 0;
   std::uint32_t n_shared_experts = 0, n_ff_shared = 0;  // n_ff_shared: width of one shared expert
-  std::uint32_t n_embd_expert = 0;  // width that routed experts work in; 0: n_embd
   std::uint32_t first_dense_layers = 0, moe_layer_step = 1, moe_layer_offset = 0;
   bool dense_ffn_beside_experts = false;  // Gemma 4: a MoE layer also has a dense FFN
-  std::uint32_t expert_latent_dim = 0;    // experts work in a space of this width; 0: n_embd
   std::uint32_t hash_routed_layers = 0;   // the first n layers route by token id (DeepSeek-V4)
 
   std::uint32_t sliding_window = 0;          // 0: none
   std::vector<std::uint32_t> global_layers;  // layers with full attention when sliding_window > 0
   bool all_layers_sliding = false;  // sliding_window on every layer (then global_layers is empty)
-  bool llama_cpp_ignores_window = false;  // the publisher's window; llama.cpp attends to all
   std::uint32_t chunked_attention =
       0;  // Llama 4: like a window, in chunks of this many tokens; 0: none
   std::optional<AttentionVariant> global_variant, sliding_variant;
@@ -130,7 +127,6 @@ struct ModelShape {
   std::vector<std::uint32_t>
       attention_layers;  // hybrids: layers with an attention cache; the others are recurrent
   bool hybrid = false;   // attention_layers is meant (it may be empty: no attention at all)
-  bool ssm_beside_attention = false;  // Falcon-H1: every layer has both, side by side
   std::string
       layer_pattern;  // Nemotron-H: one letter a layer, M mamba, * attention, - FFN, E experts
   RopeShape rope;
@@ -152,7 +148,6 @@ struct ModelShape {
   std::uint32_t per_layer_dim = 0, altup_inputs = 0, laurel_rank = 0;
   std::uint32_t hyper_connections = 0;  // residual streams (DeepSeek-V4); 0: the usual one
   bool alibi = false;                   // position by linear biases, no rotary embedding
-  bool swa_sinks = false;               // attention sinks on the sliding layers only
 };
 
 /// What mixes tokens in a layer, and so what its cache holds. `none` is a layer of a feed-forward
@@ -171,9 +166,13 @@ struct LayerShape {
   std::uint32_t n_experts = 0;  // routed experts in this layer; 0: dense
 };
 
-/// The layers in order; n_layers of them (MTP layers not included). When every layer is in
-/// `attention_layers` and there is an `ssm`, the two mixers run side by side.
+/// The layers in order; n_layers of them (MTP layers not included).
 std::vector<LayerShape> layers_of(const ModelShape& shape);
+
+/// Guards the arithmetic on a shape from anywhere: error model.overflow when a width is beyond
+/// 2^24, model.range when there are no layers or more than limits::kLayers. Products of two widths
+/// then fit 64 bits.
+Status check_sizes(const ModelShape& shape);
 
 /// One entry of a tensor directory. ne[0] is the row length; unused dimensions are 1.
 struct TensorInfo {

@@ -33,6 +33,7 @@ void fields(V& v, MlaShape& r) {
   v("qk_nope_dim", r.qk_nope_dim);
   v("qk_rope_dim", r.qk_rope_dim);
   v("v_head_dim", r.v_head_dim);
+  v("split_kv_b", r.split_kv_b);
 }
 
 template <class V>
@@ -117,12 +118,11 @@ void fields(V& v, ModelShape& r) {
   v("moe_layer_step", r.moe_layer_step);
   v("moe_layer_offset", r.moe_layer_offset);
   v("dense_ffn_beside_experts", r.dense_ffn_beside_experts);
-  v("expert_latent_dim", r.expert_latent_dim);
+  v("n_embd_expert", r.n_embd_expert);
   v("hash_routed_layers", r.hash_routed_layers);
   v("sliding_window", r.sliding_window);
   v("global_layers", r.global_layers);
   v("all_layers_sliding", r.all_layers_sliding);
-  v("llama_cpp_ignores_window", r.llama_cpp_ignores_window);
   v("chunked_attention", r.chunked_attention);
   v("global_variant", r.global_variant);
   v("sliding_variant", r.sliding_variant);
@@ -135,7 +135,6 @@ void fields(V& v, ModelShape& r) {
   v("low_rank_attention", r.low_rank_attention);
   v("attention_layers", r.attention_layers);
   v("hybrid", r.hybrid);
-  v("ssm_beside_attention", r.ssm_beside_attention);
   v("layer_pattern", r.layer_pattern);
   v("rope", r.rope);
   v("tie_embeddings", r.tie_embeddings);
@@ -148,7 +147,6 @@ void fields(V& v, ModelShape& r) {
   v("attn_output_gate", r.attn_output_gate);
   v("shared_expert_gate", r.shared_expert_gate);
   v("attn_sinks", r.attn_sinks);
-  v("swa_sinks", r.swa_sinks);
   v("ffn_gated", r.ffn_gated);
   v("norm", r.norm);
   v("norms_per_layer", r.norms_per_layer);

@@ -1,0 +1,71 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <span>
+
+#include "hwdb/model.h"
+#include "hwdb/quant_format.h"
+#include "hwdb/units.h"
+#include "planner/graph_allocator.h"
+
+namespace planner {
+
+/// How one micro-batch is run, as far as scratch memory depends on it. The cells are those of the
+/// cache as allocated (hwdb::LayerCache), per sequence or of the pool when unified.
+struct ComputeRequest {
+  std::uint32_t n_tokens = 512;   // micro-batch, not above the context
+  std::uint32_t n_outputs = 512;  // tokens of it with logits: llama.cpp reserves for all of them
+  std::uint32_t n_seq = 1;
+  bool unified = false;  // one pool of cells for all sequences
+  std::uint64_t cells = 4096;
+  std::uint64_t window_cells = 0;  // of sliding or chunked layers; 0: none
+  bool flash_attn = true;
+  hwdb::TensorType type_k{}, type_v{};
+};
+
+/// Which layer runs where. llama.cpp counts `-ngl N` from the end: the output first, then the last
+/// N - 1 blocks; the embedding always stays on the host.
+struct ComputePlacement {
+  std::uint32_t n_gpus = 0;
+  std::uint32_t first_gpu_layer = 0;  // this block and those behind it are on GPUs
+  std::array<std::uint32_t, kMaxGraphDevices> layers_on_gpu{};  // blocks of each, in order
+  bool output_on_gpu = false;
+  std::uint32_t n_cpu_moe = 0;       // first blocks whose expert matrices stay on the host
+  bool cache_on_host = false;        // -nkvo
+  bool offload_large_ops = true;     // -nopo turns it off: see ScheduleOptions
+  std::uint32_t n_copies = 1;        // 4 under pipeline parallelism
+  double bytes_per_weight = 0.5625;  // of matrices on the host that a GPU borrows; Q4_K's
+};
+
+/// Compute buffers, in llama.cpp's words: of each GPU, and of the host (pinned when there is a
+/// GPU).
+struct GraphBuffers {
+  std::array<hwdb::Bytes, kMaxGraphDevices> gpu;
+  hwdb::Bytes host;
+};
+
+/// A model's graphs with their memory lives worked out: ready for any context, micro-batch and
+/// number of outputs of the same class.
+struct ComputePlan {
+  AllocationScript prompt;      // a whole micro-batch
+  AllocationScript generation;  // one token per sequence; empty where it cannot need more
+  std::uint32_t n_gpus = 0;
+  std::uint32_t gpu_alignment = 128;
+};
+
+/// Works out the graphs. Takes microseconds to a fraction of a millisecond; reuse the plan while
+/// only n_tokens, n_outputs, cells and window_cells change (n_tokens not across 32, the size from
+/// which work on host weights moves to a GPU).
+ComputePlan plan_compute(const hwdb::ModelShape& shape, const ComputeRequest& request,
+                         const ComputePlacement& placement);
+
+/// The buffers of one setting; allocates nothing.
+GraphBuffers compute_buffers_of(const ComputePlan& plan, const ComputeRequest& request);
+
+/// Both at once.
+GraphBuffers graph_buffers(const hwdb::ModelShape& shape, const ComputeRequest& request,
+                           const ComputePlacement& placement = {});
+
+}  // namespace planner

@@ -1,0 +1,64 @@
+// SPDX-License-Identifier: MIT
+#include "planner/graph_traits.h"
+
+#include <algorithm>
+#include <array>
+#include <string_view>
+
+#include "hwdb/tensor_traits.h"
+
+namespace planner {
+namespace {
+
+template <std::size_t n>
+bool is_any(std::string_view name, const std::array<std::string_view, n>& names) {
+  return std::find(names.begin(), names.end(), name) != names.end();
+}
+
+}  // namespace
+
+GraphTraits graph_traits(const hwdb::ModelShape& shape) {
+  using namespace std::literals;
+  const std::string_view name = shape.architecture;
+  GraphTraits t;
+  if (is_any(name, std::array{"falcon"sv, "gptneox"sv, "plamo"sv}))
+    t.parallel = GraphTraits::ParallelSum::ffn_attention_residual;
+  if (name == "phi2") t.parallel = GraphTraits::ParallelSum::attention_ffn_residual;
+  if (is_any(name, std::array{"command-r"sv, "cohere2"sv, "cohere2moe"sv}))
+    t.parallel = GraphTraits::ParallelSum::ffn_residual_attention;
+  const hwdb::TensorTraits* layout = hwdb::find_tensor_traits(name);
+  t.fused_qkv = shape.fused_qkv || (layout != nullptr && layout->fused_qkv);
+  t.norm_after_only = is_any(name, std::array{"olmo2"sv, "exaone4"sv});
+  t.outputs_after_blocks = is_any(name, std::array{"gpt-oss"sv, "gemma4"sv});
+  t.outputs_after_norm = is_any(name, std::array{"qwen35"sv, "qwen35moe"sv, "qwen3next"sv});
+  if (is_any(name, std::array{"qwen35"sv, "qwen35moe"sv, "qwen2vl"sv, "qwen3vl"sv, "qwen3vlmoe"sv}))
+    t.positions_per_token = 4;
+  t.residual_first = is_any(name, std::array{"phi3"sv, "phimoe"sv});
+  t.attention_residual_first = is_any(name, std::array{"openelm"sv, "jamba"sv});
+  // Cohere's and OLMo's layer norms have no bias (OLMo's not even weights), and so look like RMS.
+  t.layer_norm = shape.norm == hwdb::ModelShape::Norm::layernorm || shape.norms_per_layer == 0 ||
+                 is_any(name, std::array{"command-r"sv, "cohere2"sv, "cohere2moe"sv});
+  t.rope = shape.learned_positions == 0 &&
+           !is_any(name, std::array{"gpt2"sv, "starcoder"sv, "bloom"sv, "mpt"sv});
+  t.rope_on_windows_only = name == "cohere2";
+  t.never_flash = name == "grok";
+  t.joined_gate_up =
+      shape.fused_gate_up || is_any(name, std::array{"chatglm"sv, "glm4"sv, "phi3"sv});
+  t.router_picks_first = name == "gpt-oss";
+  t.router_normalizes = is_any(
+      name,
+      std::array{"llama"sv,       "qwen3moe"sv,  "phi3"sv,      "phimoe"sv,     "granitemoe"sv,
+                 "dbrx"sv,        "grok"sv,      "glm4moe"sv,   "minimax-m2"sv, "ernie4_5-moe"sv,
+                 "hunyuan-moe"sv, "qwen3next"sv, "qwen35moe"sv, "lfm2moe"sv,    "bailingmoe"sv,
+                 "bailingmoe2"sv, "gemma4"sv,    "mimo2"sv,     "step35"sv,     "granitehybrid"sv});
+  const bool bias_in_router = layout != nullptr && layout->router_bias_in_router;
+  t.router_bias_weighs = shape.router_bias && bias_in_router;
+  t.router_bias_picks = shape.router_bias && !bias_in_router;
+  // DeepSeek V3 and its relatives choose by sigmoid and bias, V2 by softmax alone.
+  t.router_normalizes = t.router_normalizes || (shape.mla && t.router_bias_picks);
+  t.router_groups = name == "deepseek2" && t.router_bias_picks && shape.n_experts == 256;
+  t.weighs_before_experts = name == "llama4";
+  return t;
+}
+
+}  // namespace planner

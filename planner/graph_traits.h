@@ -1,0 +1,45 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include <cstdint>
+
+#include "hwdb/model.h"
+
+namespace planner {
+
+/// How an architecture wires its blocks where a shape alone cannot tell. Sizes never come from
+/// here.
+struct GraphTraits {
+  /// Attention and FFN read the same norm; the order in which their results and the residual are
+  /// added.
+  enum class ParallelSum {
+    none,
+    ffn_attention_residual,
+    attention_ffn_residual,
+    ffn_residual_attention
+  };
+  ParallelSum parallel = ParallelSum::none;
+  bool fused_qkv = false;
+  bool joined_gate_up = false;        // one matrix gives gate and up
+  bool norm_after_only = false;       // the norms stand behind attention and FFN
+  bool outputs_after_norm = false;    // unwanted tokens are dropped behind the last norm
+  bool outputs_after_blocks = false;  // unwanted tokens are dropped behind the last block
+  bool residual_first = false;  // the sum is written over the residual, not over the FFN's result
+  bool attention_residual_first = false;  // the same behind attention
+  bool layer_norm = false;                // mean and variance, with or without weights
+  bool rope = true;
+  std::uint32_t positions_per_token = 1;  // 4 where images have rows and columns
+  bool rope_on_windows_only = false;
+  bool never_flash = false;         // flash attention is asked for in vain
+  bool router_picks_first = false;  // softmax over the chosen experts only
+  bool router_normalizes = false;   // weights of the chosen experts are divided by their sum
+  bool router_bias_weighs = false;  // a bias is added to the router's scores
+  bool router_bias_picks = false;   // a bias takes part in choosing, not in weighing
+  bool router_groups = false;       // experts are chosen by group first
+  bool weighs_before_experts = false;
+};
+
+/// From the architecture's name and the shape; an unknown architecture is a plain decoder.
+GraphTraits graph_traits(const hwdb::ModelShape& shape);
+
+}  // namespace planner
