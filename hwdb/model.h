@@ -108,11 +108,13 @@ struct ModelShape {
   std::uint32_t n_shared_experts = 0, n_ff_shared = 0;  // n_ff_shared: width of one shared expert
   std::uint32_t first_dense_layers = 0, moe_layer_step = 1, moe_layer_offset = 0;
   bool dense_ffn_beside_experts = false;  // Gemma 4: a MoE layer also has a dense FFN
+  std::uint32_t expert_latent_dim = 0;    // experts work in a space of this width; 0: n_embd
   std::uint32_t hash_routed_layers = 0;   // the first n layers route by token id (DeepSeek-V4)
 
   std::uint32_t sliding_window = 0;          // 0: none
   std::vector<std::uint32_t> global_layers;  // layers with full attention when sliding_window > 0
   bool all_layers_sliding = false;  // sliding_window on every layer (then global_layers is empty)
+  bool llama_cpp_ignores_window = false;  // the publisher's window; llama.cpp attends to all
   std::uint32_t chunked_attention =
       0;  // Llama 4: like a window, in chunks of this many tokens; 0: none
   std::optional<AttentionVariant> global_variant, sliding_variant;
@@ -127,6 +129,7 @@ struct ModelShape {
   std::vector<std::uint32_t>
       attention_layers;  // hybrids: layers with an attention cache; the others are recurrent
   bool hybrid = false;   // attention_layers is meant (it may be empty: no attention at all)
+  bool ssm_beside_attention = false;  // Falcon-H1: every layer has both, side by side
   std::string
       layer_pattern;  // Nemotron-H: one letter a layer, M mamba, * attention, - FFN, E experts
   RopeShape rope;
@@ -148,6 +151,7 @@ struct ModelShape {
   std::uint32_t per_layer_dim = 0, altup_inputs = 0, laurel_rank = 0;
   std::uint32_t hyper_connections = 0;  // residual streams (DeepSeek-V4); 0: the usual one
   bool alibi = false;                   // position by linear biases, no rotary embedding
+  bool swa_sinks = false;               // attention sinks on the sliding layers only
 };
 
 /// What mixes tokens in a layer, and so what its cache holds. `none` is a layer of a feed-forward

@@ -118,11 +118,12 @@ void fields(V& v, ModelShape& r) {
   v("moe_layer_step", r.moe_layer_step);
   v("moe_layer_offset", r.moe_layer_offset);
   v("dense_ffn_beside_experts", r.dense_ffn_beside_experts);
-  v("n_embd_expert", r.n_embd_expert);
+  v("expert_latent_dim", r.expert_latent_dim);
   v("hash_routed_layers", r.hash_routed_layers);
   v("sliding_window", r.sliding_window);
   v("global_layers", r.global_layers);
   v("all_layers_sliding", r.all_layers_sliding);
+  v("llama_cpp_ignores_window", r.llama_cpp_ignores_window);
   v("chunked_attention", r.chunked_attention);
   v("global_variant", r.global_variant);
   v("sliding_variant", r.sliding_variant);
@@ -135,6 +136,7 @@ void fields(V& v, ModelShape& r) {
   v("low_rank_attention", r.low_rank_attention);
   v("attention_layers", r.attention_layers);
   v("hybrid", r.hybrid);
+  v("ssm_beside_attention", r.ssm_beside_attention);
   v("layer_pattern", r.layer_pattern);
   v("rope", r.rope);
   v("tie_embeddings", r.tie_embeddings);
@@ -147,6 +149,7 @@ void fields(V& v, ModelShape& r) {
   v("attn_output_gate", r.attn_output_gate);
   v("shared_expert_gate", r.shared_expert_gate);
   v("attn_sinks", r.attn_sinks);
+  v("swa_sinks", r.swa_sinks);
   v("ffn_gated", r.ffn_gated);
   v("norm", r.norm);
   v("norms_per_layer", r.norms_per_layer);
