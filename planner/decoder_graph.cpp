@@ -363,6 +363,10 @@ int DecoderGraph::attend_latent(const Block& block, int in) {
 int DecoderGraph::states_of(int cache, std::uint64_t width) {
   const int rows = g_.op(GraphOp::lookup, {width, Extent::sequences}, {cache, state_ids_});
   g_.expand(rows);
+  // States of sequences that sit this batch out are carried over; when memory is planned there are
+  // none of them, but even a tensor without rows leaves its trace in the allocator.
+  const int idle = g_.op(GraphOp::lookup, {width, Dim(0)}, {cache, state_ids_});
+  g_.expand(g_.store(idle, kNoTensor, cache));
   return rows;
 }
 
@@ -406,7 +410,8 @@ int DecoderGraph::mix_by_delta_rule(const Block& block, int in) {
   int out = norm_at(g_.view(both, {dv, nv, tokens}), dv, device, kAnyDevice, false);
   const int gate = g_.same(GraphOp::overwrites, {g_.view(z, {dv, nv, tokens})});
   out = g_.view(add(out, gate), {dv * nv, tokens});
-  return multiply(out, dv * nv, shape_.n_embd, tokens, device);
+  // Reshaped, and so never written over by the residual's sum.
+  return g_.view(multiply(out, dv * nv, shape_.n_embd, tokens, device), {shape_.n_embd, tokens});
 }
 
 int DecoderGraph::feed_forward(int in, std::uint64_t width, Dim tokens, int device) {
