@@ -9,6 +9,7 @@
 
 #include "hwdb/catalog.h"
 #include "hwdb/quant_format.h"
+#include "hwdb/weight_plan.h"
 
 namespace hwdb {
 namespace {
@@ -169,6 +170,40 @@ TEST(DataRows, ModelsArePlausible) {
   }
   EXPECT_GE(joined, 190u) << "models whose scores can be looked up";
   EXPECT_GE(verified, 240u);
+}
+
+TEST(DataRows, ShapesAddUpToTheirParameterCount) {
+  std::size_t exact = 0;
+  for (const ModelRow& row : catalog().models()) {
+    if (row.params_check != "exact" || !row.shape.known_architecture) continue;
+    const auto tensors = tensor_list(row.shape);
+    if (!tensors) continue;  // an architecture that is not built in
+    std::uint64_t sum = 0;
+    for (const PlannedTensor& tensor : *tensors) {
+      const bool counted = tensor.role != TensorRole::mtp && !tensor.info.name.starts_with("rope_");
+      if (counted) sum += tensor.info.elements();
+    }
+    EXPECT_EQ(sum, *row.params_total) << row.id;
+    ++exact;
+  }
+  EXPECT_GE(exact, 120u);
+}
+
+TEST(DataRows, ShapesAddUpToTheirCachePerToken) {
+  std::size_t checked = 0;
+  for (const ModelRow& row : catalog().models()) {
+    if (row.shape_incomplete) continue;
+    std::uint64_t elements = 0;
+    for (const LayerShape& layer : layers_of(row.shape)) {
+      if (layer.kind == LayerKind::recurrent || layer.kind == LayerKind::none) continue;
+      elements += layer.kind == LayerKind::mla
+                      ? std::uint64_t{row.shape.mla->kv_lora_rank} + row.shape.mla->qk_rope_dim
+                      : std::uint64_t{layer.n_kv_heads} * (layer.head_dim_k + layer.head_dim_v);
+    }
+    EXPECT_EQ(elements, *row.kv_elements_per_token) << row.id;
+    ++checked;
+  }
+  EXPECT_GE(checked, 240u);
 }
 
 TEST(DataRows, QuantRowsNameTensorTypes) {

@@ -160,7 +160,7 @@ class GgufModelReader {
     if (!missing.empty()) {
       std::string list;
       for (std::size_t i = 0; i < std::min(missing.size(), kNamesShown); ++i)
-        list += (i > 0 ? ", " : "") + missing[i];
+        list.append(i > 0 ? ", " : "").append(missing[i]);
       if (missing.size() > kNamesShown)
         list += fmt::format(" and {} more", missing.size() - kNamesShown);
       return first.file().error(

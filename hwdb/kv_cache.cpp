@@ -2,6 +2,7 @@
 #include "hwdb/kv_cache.h"
 
 #include <algorithm>
+#include <array>
 #include <string>
 #include <utility>
 
@@ -43,9 +44,11 @@ class Checked {
 /// Elements of keys and values that one token leaves in one layer.
 struct CellWidth {
   std::uint64_t k = 0, v = 0, index = 0;
+  bool operator==(const CellWidth&) const = default;
 };
 
-CellWidth width_of(const ModelShape& shape, const LayerShape& layer, bool latent) {
+CellWidth width_of(const ModelShape& shape, const LayerShape& layer, std::size_t index,
+                   bool latent) {
   CellWidth width;
   if (layer.kind == LayerKind::recurrent || layer.kind == LayerKind::none || !layer.owns_cache) {
     return width;
@@ -59,7 +62,8 @@ CellWidth width_of(const ModelShape& shape, const LayerShape& layer, bool latent
     width.k = std::uint64_t{layer.n_kv_heads} * layer.head_dim_k;
     width.v = std::uint64_t{layer.n_kv_heads} * layer.head_dim_v;
   }
-  if (shape.indexer && layer.window == 0) width.index = shape.indexer->head_dim;
+  if (shape.indexer && layer.window == 0 && index >= shape.indexer->first_layer)
+    width.index = shape.indexer->head_dim;
   return width;
 }
 
@@ -129,9 +133,31 @@ Result<std::uint64_t> row_bytes(TensorType type, std::uint64_t elements) {
                std::string(format_of(type).name), "take f16, bf16 or f32 for the cache"};
 }
 
-bool same_rule(const CacheRecipe::Group& a, const CacheRecipe::Group& b) {
-  return a.bytes_per_cell == b.bytes_per_cell && a.bytes_per_token == b.bytes_per_token &&
-         a.state_bytes == b.state_bytes && a.window == b.window;
+/// What tells layers of different groups apart.
+struct GroupKey {
+  CellWidth width;
+  std::uint32_t window = 0;
+  bool has_state = false;
+  bool operator==(const GroupKey&) const = default;
+};
+
+/// The rule of one layer; `stored_v` elements of V have a place, whatever is read.
+Result<CacheRecipe::Group> group_of(const GroupKey& key, std::uint64_t stored_v,
+                                    const CacheRequest& request, Checked* checked) {
+  CacheRecipe::Group group;
+  const auto k = row_bytes(request.type_k, key.width.k);
+  if (!k) return k.error();
+  const auto v = row_bytes(request.type_v, key.width.v);
+  if (!v) return v.error();
+  const auto stored = row_bytes(request.type_v, stored_v);
+  if (!stored) return stored.error();
+  const auto index = row_bytes(request.type_k, key.width.index);
+  if (!index) return index.error();
+  group.bytes_per_token = checked->add(checked->add(*k, *v), *index);
+  group.bytes_per_cell = checked->add(checked->add(*k, *stored), *index);
+  group.window = key.window;
+  group.n_layers = 1;
+  return group;
 }
 
 /// vLLM's block pool. Layers of one kind have pages of `block_tokens` each. Where kinds are mixed,
@@ -278,6 +304,7 @@ std::uint64_t context_per_sequence(const CacheRequest& request) {
 }
 
 Result<CacheRecipe> make_cache_recipe(const ModelShape& shape, const CacheRequest& request) {
+  if (auto ok = check_sizes(shape); !ok) return ok.error();
   const std::vector<LayerShape> layers = layers_of(shape);
   const TensorTraits* traits = find_tensor_traits(shape.architecture);
   const bool llama_cpp = follows_llama_cpp(request.runtime);
@@ -292,7 +319,7 @@ Result<CacheRecipe> make_cache_recipe(const ModelShape& shape, const CacheReques
   std::uint64_t widest_v = 0;
   bool v_varies = false;
   for (std::size_t i = 0; i < layers.size(); ++i) {
-    widths[i] = width_of(shape, layers[i], latent);
+    widths[i] = width_of(shape, layers[i], i, latent);
     if (widths[i].k == 0) continue;
     v_varies = v_varies || (widest_v != 0 && widths[i].v != widest_v);
     widest_v = std::max(widest_v, widths[i].v);
@@ -300,37 +327,26 @@ Result<CacheRecipe> make_cache_recipe(const ModelShape& shape, const CacheReques
 
   CacheRecipe recipe;
   recipe.group_of_layer.reserve(layers.size());
+  std::vector<GroupKey> keys;
   for (std::size_t i = 0; i < layers.size(); ++i) {
     const LayerShape& layer = layers[i];
-    const CellWidth& width = widths[i];
-    CacheRecipe::Group group;
-    const auto k = row_bytes(request.type_k, width.k);
-    if (!k) return k.error();
-    const auto v = row_bytes(request.type_v, width.v);
-    if (!v) return v.error();
-    const auto index = row_bytes(request.type_k, width.index);
-    if (!index) return index.error();
-    group.bytes_per_token = checked.add(checked.add(*k, *v), *index);
-    group.bytes_per_cell = group.bytes_per_token;
-    // Without flash attention V lies transposed, and llama.cpp gives all layers equal rows.
-    if (llama_cpp && !request.flash_attn && v_varies && width.v > 0) {
-      const auto padded = row_bytes(request.type_v, widest_v);
-      if (!padded) return padded.error();
-      group.bytes_per_cell = checked.add(group.bytes_per_cell, *padded - *v);
-    }
-    if (layer.has_state) group.state_bytes = state;
     // llama.cpp has no window where all layers slide, and none with --swa-full.
-    const bool windowed = !llama_cpp || !(shape.all_layers_sliding || request.swa_full);
-    group.window = windowed && width.k > 0 ? layer.window : 0;
-
-    auto found = std::ranges::find_if(
-        recipe.groups, [&](const CacheRecipe::Group& other) { return same_rule(group, other); });
-    if (found == recipe.groups.end()) {
-      recipe.groups.push_back(group);
-      found = recipe.groups.end() - 1;
+    const bool windowed = !llama_cpp || !(shape.all_layers_sliding ||
+                                          shape.llama_cpp_ignores_window || request.swa_full);
+    const GroupKey key{widths[i], windowed && widths[i].k > 0 ? layer.window : 0, layer.has_state};
+    const auto found = std::ranges::find(keys, key);
+    recipe.group_of_layer.push_back(static_cast<std::uint16_t>(found - keys.begin()));
+    if (found != keys.end()) {
+      ++recipe.groups[recipe.group_of_layer.back()].n_layers;
+      continue;
     }
-    ++found->n_layers;
-    recipe.group_of_layer.push_back(static_cast<std::uint16_t>(found - recipe.groups.begin()));
+    // Without flash attention V lies transposed, and llama.cpp gives all layers equal rows.
+    const bool pads_v = llama_cpp && !request.flash_attn && v_varies && key.width.v > 0;
+    auto group = group_of(key, pads_v ? widest_v : key.width.v, request, &checked);
+    if (!group) return group.error();
+    group->state_bytes = layer.has_state ? state : 0;
+    keys.push_back(key);
+    recipe.groups.push_back(*group);
   }
   if (checked.failed()) return overflow();
   if (request.runtime == Runtime::vllm) set_pages(request, &recipe.groups);
@@ -361,9 +377,16 @@ Status fill_layer_caches(const CacheRecipe& recipe, const CacheRequest& request,
   Checked checked;
   std::uint64_t total = 0;
   const std::size_t n = std::min(out.size(), recipe.group_of_layer.size());
+  // Neighbours mostly belong to few groups: each of the first ones is worked out once.
+  std::array<LayerBytes, 8> first;
+  for (std::size_t g = 0; g < std::min(first.size(), recipe.groups.size()); ++g) {
+    first[g] = layer_bytes(recipe.groups[g], request, full, &checked);
+  }
   for (std::size_t i = 0; i < n; ++i) {
-    const CacheRecipe::Group& group = recipe.groups[recipe.group_of_layer[i]];
-    const LayerBytes bytes = layer_bytes(group, request, full, &checked);
+    const std::size_t g = recipe.group_of_layer[i];
+    const CacheRecipe::Group& group = recipe.groups[g];
+    const LayerBytes bytes =
+        g < first.size() ? first[g] : layer_bytes(group, request, full, &checked);
     out[i].kv = Bytes(bytes.kv);
     out[i].state = Bytes(bytes.state);
     out[i].cells = bytes.cells;

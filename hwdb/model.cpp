@@ -2,6 +2,9 @@
 #include "hwdb/model.h"
 
 #include <algorithm>
+#include <string>
+
+#include "hwdb/limits.h"
 
 namespace hwdb {
 namespace {
@@ -69,14 +72,17 @@ std::vector<LayerShape> layers_of(const ModelShape& shape) {
   const std::vector<bool> global = marks(shape.global_layers, n);
   const std::vector<bool> attends = marks(shape.attention_layers, n);
   const bool listed = shape.hybrid && shape.ssm.has_value();
-  const bool side_by_side =
-      listed && n > 0 && std::ranges::count(attends, true) == static_cast<std::ptrdiff_t>(n);
+  // Where every layer of a hybrid attends, its state can only be beside attention.
+  const bool beside =
+      shape.ssm.has_value() && (shape.ssm_beside_attention ||
+                                (listed && std::ranges::find(attends, false) == attends.end()));
   const std::uint32_t first_shared = shape.kv_shared_layers < n ? n - shape.kv_shared_layers : n;
 
   std::vector<LayerShape> layers(n);
   for (std::uint32_t i = 0; i < n; ++i) {
     LayerShape& layer = layers[i];
-    layer.n_ff = value_at(shape.n_ff, i);
+    layer.n_ff = i >= first_shared && shape.n_ff_kv_shared > 0 ? shape.n_ff_kv_shared
+                                                               : value_at(shape.n_ff, i);
     layer.n_experts = has_experts(shape, i) ? shape.n_experts : 0;
     if (layer.n_experts > 0 && !shape.dense_ffn_beside_experts) layer.n_ff = 0;
 
@@ -89,21 +95,67 @@ std::vector<LayerShape> layers_of(const ModelShape& shape) {
       layer.n_ff = letter == '-' ? value_at(shape.n_ff, i) : 0;
     } else if (listed) {
       attention = attends[i];
-      recurrent = !attention || side_by_side;
+      recurrent = !attention;
     } else {
       attention = value_at(shape.n_kv_heads, i) > 0;
       recurrent = !attention && shape.ssm.has_value();
     }
 
-    layer.has_state = recurrent;
+    layer.has_state = recurrent || beside;
     if (attention) {
       shape_attention(shape, global[i], i, &layer);
-      layer.owns_cache = i < first_shared;
+      layer.owns_cache = i < first_shared && i % std::max(shape.kv_share_factor, 1u) == 0;
     } else {
       layer.kind = recurrent ? LayerKind::recurrent : LayerKind::none;
     }
   }
   return layers;
+}
+
+Status check_sizes(const ModelShape& shape) {
+  if (shape.n_layers == 0 || shape.n_layers > limits::kLayers) {
+    return Error{"model.range",
+                 "the number of layers must be 1 to " + std::to_string(limits::kLayers) + ", not " +
+                     std::to_string(shape.n_layers),
+                 shape.architecture,
+                 {}};
+  }
+  const MlaShape mla = shape.mla.value_or(MlaShape{});
+  const SsmShape ssm = shape.ssm.value_or(SsmShape{});
+  const IndexerShape index = shape.indexer.value_or(IndexerShape{});
+  const AttentionVariant global = shape.global_variant.value_or(AttentionVariant{});
+  const AttentionVariant sliding = shape.sliding_variant.value_or(AttentionVariant{});
+  std::uint32_t widest = std::max({shape.n_embd,         shape.head_dim_k,
+                                   shape.head_dim_v,     shape.n_experts,
+                                   shape.n_ff_expert,    shape.n_shared_experts,
+                                   shape.n_ff_shared,    shape.expert_latent_dim,
+                                   shape.n_ff_kv_shared, shape.learned_positions,
+                                   shape.mtp_layers,     shape.per_layer_dim,
+                                   shape.altup_inputs,   shape.laurel_rank,
+                                   mla.kv_lora_rank,     mla.q_lora_rank,
+                                   mla.qk_nope_dim,      mla.qk_rope_dim,
+                                   mla.v_head_dim,       ssm.d_inner,
+                                   ssm.d_state,          ssm.d_conv,
+                                   ssm.dt_rank,          ssm.n_groups,
+                                   ssm.n_heads,          ssm.head_dim,
+                                   ssm.n_k_heads,        ssm.n_v_heads,
+                                   ssm.head_k,           ssm.head_v,
+                                   index.n_heads,        index.head_dim,
+                                   global.n_heads,       global.n_kv_heads,
+                                   global.head_dim_k,    global.head_dim_v,
+                                   sliding.n_heads,      sliding.n_kv_heads,
+                                   sliding.head_dim_k,   sliding.head_dim_v});
+  for (const PerLayer* list : {&shape.n_heads, &shape.n_kv_heads, &shape.n_ff}) {
+    for (std::uint32_t value : list->values) widest = std::max(widest, value);
+  }
+  constexpr std::uint32_t kWidest = 1u << 24;
+  if (widest > kWidest) {
+    return Error{"model.overflow",
+                 "a width of " + std::to_string(widest) + " is beyond any model",
+                 shape.architecture,
+                 {}};
+  }
+  return Ok{};
 }
 
 }  // namespace hwdb

@@ -106,7 +106,6 @@ struct ModelShape {
 
   std::uint32_t n_experts = 0, n_experts_used = 0, n_ff_expert = 0;
   std::uint32_t n_shared_experts = 0, n_ff_shared = 0;  // n_ff_shared: width of one shared expert
-  std::uint32_t n_embd_expert = 0;  // width that routed experts work in; 0: n_embd
   std::uint32_t first_dense_layers = 0, moe_layer_step = 1, moe_layer_offset = 0;
   bool dense_ffn_beside_experts = false;  // Gemma 4: a MoE layer also has a dense FFN
   std::uint32_t expert_latent_dim = 0;    // experts work in a space of this width; 0: n_embd
@@ -171,9 +170,13 @@ struct LayerShape {
   std::uint32_t n_experts = 0;  // routed experts in this layer; 0: dense
 };
 
-/// The layers in order; n_layers of them (MTP layers not included). When every layer is in
-/// `attention_layers` and there is an `ssm`, the two mixers run side by side.
+/// The layers in order; n_layers of them (MTP layers not included).
 std::vector<LayerShape> layers_of(const ModelShape& shape);
+
+/// Guards the arithmetic on a shape from anywhere: error model.overflow when a width is beyond
+/// 2^24, model.range when there are no layers or more than limits::kLayers. Products of two widths
+/// then fit 64 bits.
+Status check_sizes(const ModelShape& shape);
 
 /// One entry of a tensor directory. ne[0] is the row length; unused dimensions are 1.
 struct TensorInfo {

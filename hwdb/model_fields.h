@@ -33,6 +33,7 @@ void fields(V& v, MlaShape& r) {
   v("qk_nope_dim", r.qk_nope_dim);
   v("qk_rope_dim", r.qk_rope_dim);
   v("v_head_dim", r.v_head_dim);
+  v("split_kv_b", r.split_kv_b);
 }
 
 template <class V>

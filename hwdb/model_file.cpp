@@ -110,7 +110,7 @@ Result<ModelFile> open_gguf_folder(const std::string& folder) {
   if (error) return Error{"file.open", "the folder cannot be read: " + error.message(), shown, {}};
   if (models.empty())
     return Error{
-        "file.unknown_format", "the folder holds no config.json and no GGUF file", shown, {}};
+        "file.not_regular", "this is a folder without config.json or a GGUF file", shown, {}};
   if (models.size() > 1) {
     std::ranges::sort(models);
     return Error{"file.unknown_format",
@@ -126,13 +126,7 @@ Result<ModelFile> open_model_file(const std::string& path) {
   std::error_code error;
   if (!fs::is_directory(path, error)) return open_by_content(path);
   if (fs::exists(fs::path(path) / "config.json", error)) return open_model_folder(path);
-  auto model = open_gguf_folder(path);
-  // An empty folder is first of all no file.
-  if (!model && model.error().code == "file.unknown_format" && fs::is_empty(path, error)) {
-    return Error{
-        "file.not_regular", "this is an empty folder, expected a model", escape_text(path), {}};
-  }
-  return model;
+  return open_gguf_folder(path);
 }
 
 Status check_plannable(const ModelFile& file) {

@@ -69,7 +69,7 @@ std::string ollama_name(const fs::path& manifest, const fs::path& manifests) {
   if (parts.front() == "registry.ollama.ai") parts.erase(parts.begin());
   if (parts.size() == 2 && parts.front() == "library") parts.erase(parts.begin());
   std::string name;
-  for (const std::string& part : parts) name += (name.empty() ? "" : "/") + part;
+  for (const std::string& part : parts) name.append(name.empty() ? "" : "/").append(part);
   return name + ":" + tag;
 }
 
@@ -208,7 +208,7 @@ std::string nearest(std::string_view name, const std::vector<StoreModel>& models
   std::ranges::sort(found);
   std::string list;
   for (std::size_t i = 0; i < std::min<std::size_t>(found.size(), 3); ++i)
-    list += (i > 0 ? ", " : "") + escape_text(found[i].second, 200);
+    list.append(i > 0 ? ", " : "").append(escape_text(found[i].second, 200));
   return list.empty() ? "there are no models in this store" : "the nearest are " + list;
 }
 

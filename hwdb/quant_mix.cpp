@@ -4,6 +4,7 @@
 #include <optional>
 #include <string>
 
+#include "hwdb/quant_presets.h"
 #include "hwdb/tensor_traits.h"
 #include "hwdb/weight_plan.h"
 
@@ -12,97 +13,6 @@
 // files were made with) and of commit 007dbbf3 ("newer").
 namespace hwdb {
 namespace {
-
-enum class Preset {
-  f32,
-  f16,
-  bf16,
-  q4_0,
-  q4_1,
-  q5_0,
-  q5_1,
-  q8_0,
-  q2_k,
-  q2_k_s,
-  q3_k_s,
-  q3_k_m,
-  q3_k_l,
-  q4_k_s,
-  q4_k_m,
-  q5_k_s,
-  q5_k_m,
-  q6_k,
-  iq1_s,
-  iq1_m,
-  iq2_xxs,
-  iq2_xs,
-  iq2_s,
-  iq2_m,
-  iq3_xxs,
-  iq3_xs,
-  iq3_s,
-  iq3_m,
-  iq4_nl,
-  iq4_xs,
-  tq1_0,
-  tq2_0,
-  mxfp4_moe,
-  nvfp4,
-  q1_0,
-  q2_0
-};
-
-struct PresetRule {
-  std::string_view name;
-  Preset preset;
-  std::string_view type;       // default tensor type
-  bool q8_embeddings = false;  // the community's _L and _XL: token table and output in Q8_0
-};
-
-constexpr PresetRule kPresets[] = {
-    {"F32", Preset::f32, "F32"},
-    {"F16", Preset::f16, "F16"},
-    {"BF16", Preset::bf16, "BF16"},
-    {"Q4_0", Preset::q4_0, "Q4_0"},
-    {"Q4_1", Preset::q4_1, "Q4_1"},
-    {"Q5_0", Preset::q5_0, "Q5_0"},
-    {"Q5_1", Preset::q5_1, "Q5_1"},
-    {"Q8_0", Preset::q8_0, "Q8_0"},
-    {"Q2_K", Preset::q2_k, "Q2_K"},
-    {"Q2_K_S", Preset::q2_k_s, "Q2_K"},
-    {"Q3_K_S", Preset::q3_k_s, "Q3_K"},
-    {"Q3_K_M", Preset::q3_k_m, "Q3_K"},
-    {"Q3_K_L", Preset::q3_k_l, "Q3_K"},
-    {"Q4_K_S", Preset::q4_k_s, "Q4_K"},
-    {"Q4_K_M", Preset::q4_k_m, "Q4_K"},
-    {"Q5_K_S", Preset::q5_k_s, "Q5_K"},
-    {"Q5_K_M", Preset::q5_k_m, "Q5_K"},
-    {"Q6_K", Preset::q6_k, "Q6_K"},
-    {"IQ1_S", Preset::iq1_s, "IQ1_S"},
-    {"IQ1_M", Preset::iq1_m, "IQ1_M"},
-    {"IQ2_XXS", Preset::iq2_xxs, "IQ2_XXS"},
-    {"IQ2_XS", Preset::iq2_xs, "IQ2_XS"},
-    {"IQ2_S", Preset::iq2_s, "IQ2_XS"},
-    {"IQ2_M", Preset::iq2_m, "IQ2_S"},
-    {"IQ3_XXS", Preset::iq3_xxs, "IQ3_XXS"},
-    {"IQ3_XS", Preset::iq3_xs, "IQ3_S"},
-    {"IQ3_S", Preset::iq3_s, "IQ3_S"},
-    {"IQ3_M", Preset::iq3_m, "IQ3_S"},
-    {"IQ4_NL", Preset::iq4_nl, "IQ4_NL"},
-    {"IQ4_XS", Preset::iq4_xs, "IQ4_XS"},
-    {"TQ1_0", Preset::tq1_0, "TQ1_0"},
-    {"TQ2_0", Preset::tq2_0, "TQ2_0"},
-    {"MXFP4_MOE", Preset::mxfp4_moe, "MXFP4"},
-    {"MXFP4", Preset::mxfp4_moe, "MXFP4"},
-    {"NVFP4", Preset::nvfp4, "NVFP4"},
-    {"Q1_0", Preset::q1_0, "Q1_0"},
-    {"Q2_0", Preset::q2_0, "Q2_0"},
-    {"Q2_K_L", Preset::q2_k, "Q2_K", true},
-    {"Q3_K_XL", Preset::q3_k_l, "Q3_K", true},
-    {"Q4_K_L", Preset::q4_k_m, "Q4_K", true},
-    {"Q5_K_L", Preset::q5_k_m, "Q5_K", true},
-    {"Q6_K_L", Preset::q6_k, "Q6_K", true},
-};
 
 const TensorType kF16 = tensor_type("F16"), kBf16 = tensor_type("BF16"), kF32 = tensor_type("F32"),
                  kQ4_0 = tensor_type("Q4_0"), kQ4_1 = tensor_type("Q4_1"),
@@ -466,47 +376,6 @@ TensorType Mix::fit_row(TensorType type, std::uint64_t ne0) const {
   return ne0 % format_of(other).block_weights == 0 ? other : kF16;
 }
 
-std::string upper(std::string_view text) {
-  std::string out(text);
-  for (char& c : out) {
-    if (c >= 'a' && c <= 'z') c = static_cast<char>(c - 'a' + 'A');
-    if (c == '-') c = '_';
-  }
-  return out;
-}
-
-std::size_t edit_distance(std::string_view a, std::string_view b) {
-  std::vector<std::size_t> row(b.size() + 1);
-  for (std::size_t j = 0; j <= b.size(); ++j) row[j] = j;
-  for (std::size_t i = 1; i <= a.size(); ++i) {
-    std::size_t diagonal = row[0];
-    row[0] = i;
-    for (std::size_t j = 1; j <= b.size(); ++j) {
-      const std::size_t changed = diagonal + (a[i - 1] == b[j - 1] ? 0 : 1);
-      diagonal = row[j];
-      row[j] = std::min({changed, row[j] + 1, row[j - 1] + 1});
-    }
-  }
-  return row.back();
-}
-
-Error unknown_preset(std::string_view name) {
-  // A name from a command line may be of any length; only its head can be near a preset's.
-  const std::string key = upper(name.substr(0, 32));
-  std::vector<std::pair<std::size_t, std::string_view>> near;
-  for (const PresetRule& rule : kPresets)
-    near.emplace_back(edit_distance(key, rule.name), rule.name);
-  std::ranges::stable_sort(near, {}, &std::pair<std::size_t, std::string_view>::first);
-  std::string hint = "nearest: ";
-  for (std::size_t i = 0; i < 3; ++i) {
-    hint += (i > 0 ? ", " : "") + std::string(near[i].second);
-  }
-  return Error{"quant.unknown",
-               "no quantization preset is called '" + std::string(name.substr(0, 64)) + "'",
-               {},
-               std::move(hint)};
-}
-
 Status set_type(TensorType type, PlannedTensor* tensor) {
   auto bytes = tensor_bytes(format_of(type), tensor->info.ne[0], tensor->info.rows());
   if (!bytes) {
@@ -524,11 +393,8 @@ Status set_type(TensorType type, PlannedTensor* tensor) {
 
 Status apply_preset(const ModelShape& shape, const QuantOptions& options,
                     std::vector<PlannedTensor>* tensors) {
-  const auto* preset = std::ranges::find(kPresets, options.preset, &PresetRule::name);
-  if (preset == std::end(kPresets)) {
-    preset = std::ranges::find(kPresets, upper(options.preset), &PresetRule::name);
-  }
-  if (preset == std::end(kPresets) || find_tensor_format(preset->type) == nullptr) {
+  const PresetRule* preset = find_preset_rule(options.preset);
+  if (preset == nullptr || find_tensor_format(preset->type) == nullptr) {
     return unknown_preset(options.preset);
   }
   const TensorTraits* known = find_tensor_traits(shape.architecture);

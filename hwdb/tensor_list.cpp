@@ -4,13 +4,10 @@
 #include <utility>
 
 #include "hwdb/limits.h"
-#include "hwdb/tensor_traits.h"
-#include "hwdb/weight_plan.h"
+#include "hwdb/tensor_list_builder.h"
 
 namespace hwdb {
 namespace {
-
-constexpr std::int32_t kNoLayer = -1;
 
 bool contains(std::string_view text, std::string_view part) {
   return text.find(part) != std::string_view::npos;
@@ -19,6 +16,9 @@ bool contains(std::string_view text, std::string_view part) {
 /// Kept in 32 bits by the converter although they are matrices, llama.cpp conversion/base.py.
 bool stays_f32(std::string_view name) {
   if (name.ends_with("_norm.weight")) return true;
+  // Most tensors: no need to look for the rarer names in them.
+  if (contains(name, ".attn_")) return false;
+  if (contains(name, ".ffn_")) return contains(name, "ffn_gate_inp");
   for (std::string_view part :
        {"ffn_gate_inp.", "ffn_gate_inp_shexp.", "position_embd.", "ssm_conv1d", "shortconv.conv.",
         "time_mix_w1.", "time_mix_w2.", "time_mix_lerp_fused.", "channel_mix_lerp_k.",
@@ -28,63 +28,24 @@ bool stays_f32(std::string_view name) {
   return false;
 }
 
-/// Collects the tensors of one model; remembers an overflow instead of failing at each call.
-class ListBuilder {
- public:
-  ListBuilder(const ModelShape& shape, const TensorTraits& traits)
-      : shape_(shape), traits_(traits), layers_(layers_of(shape)) {
-    tensors_.reserve(layers_.size() * 20 + 8);
-  }
-
-  Result<std::vector<PlannedTensor>> build();
-
- private:
-  using Dims = std::array<std::uint64_t, 4>;
-
-  void add(std::string name, Dims dims, TensorRole role, std::int32_t layer);
-  void global(std::string_view name, Dims dims, TensorRole role) {
-    add(std::string(name), dims, role, kNoLayer);
-  }
-  void block(std::string_view name, Dims dims, TensorRole role) {
-    add(prefix_ + std::string(name), dims, is_mtp_ ? TensorRole::mtp : role,
-        static_cast<std::int32_t>(layer_));
-  }
-  void norm(std::string_view name, std::uint64_t width, TensorRole role);
-  void head_and_tail_before_blocks();
-  void after_blocks();
-  void add_block(const LayerShape& layer);
-  void add_norms(const LayerShape& layer);
-  void add_qkv(const LayerShape& layer);
-  void add_attention(const LayerShape& layer);
-  void add_latent_attention(const LayerShape& layer);
-  void add_indexer();
-  void add_recurrent(const SsmShape& ssm);
-  void add_mamba1(const SsmShape& ssm);
-  void add_mamba2(const SsmShape& ssm);
-  void add_gated_deltanet(const SsmShape& ssm);
-  void add_kda(const SsmShape& ssm);
-  void add_lightning(const SsmShape& ssm);
-  void add_short_conv(const SsmShape& ssm);
-  void add_rwkv7(const SsmShape& ssm);
-  void add_ffn(const LayerShape& layer);
-  void add_experts(const LayerShape& layer);
-  void add_per_layer_inputs();
-  void add_altup();
-  void add_mtp_block(std::uint32_t index);
-
-  const ModelShape& shape_;
-  const TensorTraits& traits_;
-  std::vector<LayerShape> layers_;
-  std::vector<PlannedTensor> tensors_;
-  std::string prefix_;
-  std::uint32_t layer_ = 0;
-  bool is_mtp_ = false;
-  bool overflow_ = false;
-  std::string missing_;  // the first size that the shape lacks
-};
-
 const TensorType kF16 = tensor_type("F16"), kF32 = tensor_type("F32"),
                  kMxfp4 = tensor_type("MXFP4");
+
+Status check_range(const ModelShape& shape) {
+  const auto error = [&](std::string what) {
+    return Error{"model.range", std::move(what), shape.architecture, {}};
+  };
+  if (auto ok = check_sizes(shape); !ok) return ok;
+  if (shape.n_embd == 0) return error("the embedding length is 0");
+  if (shape.n_vocab == 0 || shape.n_vocab > limits::kVocabulary) {
+    return error("the vocabulary must be 1 to " + std::to_string(limits::kVocabulary) + ", not " +
+                 std::to_string(shape.n_vocab));
+  }
+  if (shape.mtp_layers > limits::kLayers) return error("too many draft layers");
+  return Ok{};
+}
+
+}  // namespace
 
 void ListBuilder::add(std::string name, Dims dims, TensorRole role, std::int32_t layer) {
   PlannedTensor tensor;
@@ -190,252 +151,6 @@ void ListBuilder::add_norms(const LayerShape& layer) {
   }
 }
 
-void ListBuilder::add_qkv(const LayerShape& layer) {
-  const std::uint64_t d = shape_.n_embd;
-  const std::uint64_t q =
-      std::uint64_t{layer.n_heads} * layer.head_dim_k * (shape_.attn_output_gate ? 2 : 1);
-  const std::uint64_t k = std::uint64_t{layer.n_kv_heads} * layer.head_dim_k;
-  const std::uint64_t v = std::uint64_t{layer.n_kv_heads} * layer.head_dim_v;
-  if (shape_.fused_qkv || traits_.fused_qkv) {
-    block("attn_qkv.weight", {d, q + k + v, 1, 1}, TensorRole::attention);
-    if (shape_.attn_qkv_bias) {
-      block("attn_qkv.bias", {q + k + v, 1, 1, 1}, TensorRole::attention);
-    }
-    return;
-  }
-  const bool has_kv = layer.owns_cache || !traits_.shared_layers_lack_kv;
-  const std::pair<std::string_view, std::uint64_t> parts[] = {
-      {"attn_q", q}, {"attn_k", has_kv ? k : 0}, {"attn_v", has_kv && !layer.v_is_k ? v : 0}};
-  for (const auto& [name, width] : parts) {
-    if (width == 0 && name != "attn_q") continue;
-    block(std::string(name) + ".weight", {d, width, 1, 1}, TensorRole::attention);
-    if (shape_.attn_qkv_bias) {
-      block(std::string(name) + ".bias", {width, 1, 1, 1}, TensorRole::attention);
-    }
-  }
-}
-
-void ListBuilder::add_attention(const LayerShape& layer) {
-  add_qkv(layer);
-  const std::uint64_t d = shape_.n_embd;
-  const std::uint64_t out = std::uint64_t{layer.n_heads} * layer.head_dim_v;
-  block("attn_output.weight", {out, d, 1, 1}, TensorRole::attention);
-  if (shape_.attn_out_bias) block("attn_output.bias", {d, 1, 1, 1}, TensorRole::attention);
-  const bool has_k = layer.owns_cache || !traits_.shared_layers_lack_kv;
-  switch (shape_.qk_norm) {
-    case ModelShape::QkNorm::none:
-      break;
-    case ModelShape::QkNorm::per_head_dim:
-      block("attn_q_norm.weight", {layer.head_dim_k, 1, 1, 1}, TensorRole::attention);
-      if (has_k) block("attn_k_norm.weight", {layer.head_dim_k, 1, 1, 1}, TensorRole::attention);
-      break;
-    case ModelShape::QkNorm::full_width:
-      block("attn_q_norm.weight", {std::uint64_t{layer.n_heads} * layer.head_dim_k, 1, 1, 1},
-            TensorRole::attention);
-      block("attn_k_norm.weight", {std::uint64_t{layer.n_kv_heads} * layer.head_dim_k, 1, 1, 1},
-            TensorRole::attention);
-      break;
-    case ModelShape::QkNorm::per_head:
-      block("attn_q_norm.weight", {layer.head_dim_k, layer.n_heads, 1, 1}, TensorRole::attention);
-      block("attn_k_norm.weight", {layer.head_dim_k, layer.n_kv_heads, 1, 1},
-            TensorRole::attention);
-      break;
-  }
-  const bool windowed = layer.window > 0;
-  if (shape_.attn_sinks && (windowed || !traits_.sinks_on_windows_only)) {
-    block("attn_sinks.weight", {layer.n_heads, 1, 1, 1}, TensorRole::attention);
-  }
-}
-
-void ListBuilder::add_latent_attention(const LayerShape& layer) {
-  const MlaShape& mla = *shape_.mla;
-  const std::uint64_t d = shape_.n_embd, h = layer.n_heads, rank = mla.kv_lora_rank;
-  const std::uint64_t q = h * (std::uint64_t{mla.qk_nope_dim} + mla.qk_rope_dim);
-  const TensorRole role = TensorRole::attention;
-  if (mla.q_lora_rank > 0) {
-    block("attn_q_a.weight", {d, mla.q_lora_rank, 1, 1}, role);
-    block("attn_q_a_norm.weight", {mla.q_lora_rank, 1, 1, 1}, role);
-    block("attn_q_b.weight", {mla.q_lora_rank, q, 1, 1}, role);
-  } else {
-    block("attn_q.weight", {d, q, 1, 1}, role);
-  }
-  block("attn_kv_a_mqa.weight", {d, rank + mla.qk_rope_dim, 1, 1}, role);
-  block("attn_kv_a_norm.weight", {rank, 1, 1, 1}, role);
-  if (mla.split_kv_b && !traits_.kv_b_in_one_piece) {
-    block("attn_k_b.weight", {mla.qk_nope_dim, rank, h, 1}, role);
-    block("attn_v_b.weight", {rank, mla.v_head_dim, h, 1}, role);
-  } else {
-    block("attn_kv_b.weight", {rank, h * (std::uint64_t{mla.qk_nope_dim} + mla.v_head_dim), 1, 1},
-          role);
-  }
-  if (shape_.attn_output_gate) {
-    block("attn_gate.weight", {d, h * mla.v_head_dim, 1, 1}, role);
-  }
-  block("attn_output.weight", {h * mla.v_head_dim, d, 1, 1}, role);
-}
-
-void ListBuilder::add_indexer() {
-  const IndexerShape& index = *shape_.indexer;
-  const std::uint64_t d = shape_.n_embd, width = std::uint64_t{index.n_heads} * index.head_dim;
-  const TensorRole role = TensorRole::attention;
-  if (!shape_.mla) {
-    block("indexer.q_proj.weight", {d, width, 1, 1}, role);
-    block("indexer.k_proj.weight", {d, index.head_dim, 1, 1}, role);
-    block("indexer.q_norm.weight", {index.head_dim, 1, 1, 1}, role);
-    block("indexer.k_norm.weight", {index.head_dim, 1, 1, 1}, role);
-    return;
-  }
-  const std::uint64_t from = shape_.mla->q_lora_rank > 0 ? shape_.mla->q_lora_rank : d;
-  block("indexer.k_norm.weight", {index.head_dim, 1, 1, 1}, role);
-  block("indexer.k_norm.bias", {index.head_dim, 1, 1, 1}, role);
-  block("indexer.proj.weight", {d, index.n_heads, 1, 1}, role);
-  block("indexer.attn_k.weight", {d, index.head_dim, 1, 1}, role);
-  block("indexer.attn_q_b.weight", {from, width, 1, 1}, role);
-}
-
-void ListBuilder::add_mamba1(const SsmShape& ssm) {
-  const std::uint64_t d = shape_.n_embd, inner = ssm.d_inner, n = ssm.d_state, rank = ssm.dt_rank;
-  const TensorRole role = TensorRole::attention;
-  block("ssm_in.weight", {d, 2 * inner, 1, 1}, role);
-  block("ssm_conv1d.weight", {ssm.d_conv, inner, 1, 1}, role);
-  block("ssm_conv1d.bias", {inner, 1, 1, 1}, role);
-  block("ssm_x.weight", {inner, rank + 2 * n, 1, 1}, role);
-  block("ssm_dt.weight", {rank, inner, 1, 1}, role);
-  block("ssm_dt.bias", {inner, 1, 1, 1}, role);
-  block("ssm_a", {n, inner, 1, 1}, role);
-  block("ssm_d", {inner, 1, 1, 1}, role);
-  block("ssm_out.weight", {inner, d, 1, 1}, role);
-  if (ssm.bcdt_norm) {
-    block("ssm_dt_norm.weight", {rank, 1, 1, 1}, role);
-    block("ssm_b_norm.weight", {n, 1, 1, 1}, role);
-    block("ssm_c_norm.weight", {n, 1, 1, 1}, role);
-  }
-}
-
-void ListBuilder::add_mamba2(const SsmShape& ssm) {
-  const std::uint64_t d = shape_.n_embd, inner = ssm.d_inner;
-  const std::uint64_t groups = std::max<std::uint32_t>(ssm.n_groups, 1);
-  const std::uint64_t conv = inner + 2 * groups * ssm.d_state;
-  const TensorRole role = TensorRole::attention;
-  block("ssm_in.weight", {d, inner + conv + ssm.n_heads, 1, 1}, role);
-  block("ssm_conv1d.weight", {ssm.d_conv, conv, 1, 1}, role);
-  block("ssm_conv1d.bias", {conv, 1, 1, 1}, role);
-  block("ssm_dt.bias", {ssm.n_heads, 1, 1, 1}, role);
-  block("ssm_a", {1, ssm.n_heads, 1, 1}, role);
-  block("ssm_d", {1, ssm.n_heads, 1, 1}, role);
-  if (ssm.gated_norm) block("ssm_norm.weight", {inner / groups, groups, 1, 1}, role);
-  block("ssm_out.weight", {inner, d, 1, 1}, role);
-}
-
-void ListBuilder::add_gated_deltanet(const SsmShape& ssm) {
-  const std::uint64_t d = shape_.n_embd;
-  const std::uint64_t keys = std::uint64_t{ssm.n_k_heads} * ssm.head_k;
-  const std::uint64_t values = std::uint64_t{ssm.n_v_heads} * ssm.head_v;
-  const TensorRole role = TensorRole::attention;
-  block("attn_qkv.weight", {d, 2 * keys + values, 1, 1}, role);
-  block("attn_gate.weight", {d, values, 1, 1}, role);
-  block("ssm_conv1d.weight", {ssm.d_conv, 2 * keys + values, 1, 1}, role);
-  block("ssm_dt.bias", {ssm.n_v_heads, 1, 1, 1}, role);
-  block("ssm_a", {ssm.n_v_heads, 1, 1, 1}, role);
-  if (traits_.one_beta_alpha) {
-    block("ssm_ba.weight", {d, 2 * std::uint64_t{ssm.n_v_heads}, 1, 1}, role);
-  } else {
-    block("ssm_beta.weight", {d, ssm.n_v_heads, 1, 1}, role);
-    block("ssm_alpha.weight", {d, ssm.n_v_heads, 1, 1}, role);
-  }
-  block("ssm_norm.weight", {ssm.head_v, 1, 1, 1}, role);
-  block("ssm_out.weight", {values, d, 1, 1}, role);
-}
-
-void ListBuilder::add_kda(const SsmShape& ssm) {
-  const std::uint64_t d = shape_.n_embd, head = ssm.head_dim, inner = head * ssm.n_heads;
-  const TensorRole role = TensorRole::attention;
-  for (std::string_view part : {"q", "k", "v"}) {
-    block("ssm_conv1d_" + std::string(part) + ".weight", {ssm.d_conv, 1, inner, 1}, role);
-    block("attn_" + std::string(part) + ".weight", {d, inner, 1, 1}, role);
-  }
-  block("ssm_f_a.weight", {d, head, 1, 1}, role);
-  block("ssm_f_b.weight", {head, inner, 1, 1}, role);
-  block("ssm_beta.weight", {d, ssm.n_heads, 1, 1}, role);
-  block("ssm_a", {1, ssm.n_heads, 1, 1}, role);
-  block("ssm_dt.bias", {inner, 1, 1, 1}, role);
-  block("ssm_g_a.weight", {d, head, 1, 1}, role);
-  block("ssm_g_b.weight", {head, inner, 1, 1}, role);
-  block("ssm_norm.weight", {head, 1, 1, 1}, role);
-  block("attn_output.weight", {inner, d, 1, 1}, role);
-}
-
-void ListBuilder::add_lightning(const SsmShape& ssm) {
-  const std::uint64_t d = shape_.n_embd, inner = std::uint64_t{ssm.head_dim} * ssm.n_heads;
-  const TensorRole role = TensorRole::attention;
-  block("attn_qkv.weight", {d, 3 * inner, 1, 1}, role);
-  block("attn_gate.weight", {d, inner, 1, 1}, role);
-  block("attn_norm_2.weight", {inner, 1, 1, 1}, role);
-  block("attn_output.weight", {inner, d, 1, 1}, role);
-}
-
-void ListBuilder::add_short_conv(const SsmShape& ssm) {
-  const std::uint64_t d = shape_.n_embd;
-  const TensorRole role = TensorRole::attention;
-  block("shortconv.conv.weight", {ssm.d_conv, d, 1, 1}, role);
-  block("shortconv.in_proj.weight", {d, 3 * d, 1, 1}, role);
-  block("shortconv.out_proj.weight", {d, d, 1, 1}, role);
-}
-
-void ListBuilder::add_rwkv7(const SsmShape& ssm) {
-  const std::uint64_t d = shape_.n_embd;
-  const TensorRole role = TensorRole::attention;
-  const Dims vector{d, 1, 1, 1};
-  // The first layer mixes no earlier values, so its pair has the rank of the in-context rate.
-  const std::pair<std::string_view, std::uint64_t> pairs[] = {
-      {"w", ssm.decay_rank},
-      {"a", ssm.rate_rank},
-      {"v", layer_ == 0 ? ssm.rate_rank : ssm.value_rank}};
-  for (const auto& [letter, rank] : pairs) {
-    const std::string name = "time_mix_" + std::string(letter);
-    block(name + "0.weight", vector, role);
-    block(name + "1.weight", {d, rank, 1, 1}, role);
-    block(name + "2.weight", {rank, d, 1, 1}, role);
-  }
-  block("time_mix_g1.weight", {d, ssm.gate_rank, 1, 1}, role);
-  block("time_mix_g2.weight", {ssm.gate_rank, d, 1, 1}, role);
-  block("time_mix_lerp_fused.weight", {d, 1, 1, 6}, role);
-  for (std::string_view name : {"k_k", "k_a", "r_k"}) {
-    block("time_mix_" + std::string(name) + ".weight", vector, role);
-  }
-  for (std::string_view name : {"key", "value", "receptance", "output"}) {
-    block("time_mix_" + std::string(name) + ".weight", {d, d, 1, 1}, role);
-  }
-  block("time_mix_ln.weight", vector, role);
-  block("time_mix_ln.bias", vector, role);
-  const std::uint64_t ff = layers_[layer_].n_ff;
-  block("channel_mix_lerp_k.weight", vector, TensorRole::dense_ffn);
-  block("channel_mix_key.weight", {d, ff, 1, 1}, TensorRole::dense_ffn);
-  block("channel_mix_value.weight", {ff, d, 1, 1}, TensorRole::dense_ffn);
-}
-
-void ListBuilder::add_recurrent(const SsmShape& ssm) {
-  switch (ssm.kind) {
-    case SsmShape::Kind::mamba1:
-      return add_mamba1(ssm);
-    case SsmShape::Kind::mamba2:
-      return add_mamba2(ssm);
-    case SsmShape::Kind::gated_deltanet:
-      return add_gated_deltanet(ssm);
-    case SsmShape::Kind::kda:
-      return add_kda(ssm);
-    case SsmShape::Kind::lightning_attention:
-      return add_lightning(ssm);
-    case SsmShape::Kind::short_conv:
-      return add_short_conv(ssm);
-    case SsmShape::Kind::rwkv7:
-      return add_rwkv7(ssm);
-    case SsmShape::Kind::rwkv5:
-      if (missing_.empty()) missing_ = "the tensors of rwkv5";
-      return;
-  }
-}
-
 void ListBuilder::add_ffn(const LayerShape& layer) {
   if (layer.n_ff == 0) return;
   const std::uint64_t d = shape_.n_embd, ff = layer.n_ff;
@@ -456,7 +171,7 @@ void ListBuilder::add_ffn(const LayerShape& layer) {
 void ListBuilder::add_experts(const LayerShape& layer) {
   if (layer.n_experts == 0) return;
   const std::uint64_t d = shape_.n_embd, n = layer.n_experts, ff = shape_.n_ff_expert;
-  const std::uint64_t de = shape_.n_embd_expert > 0 ? shape_.n_embd_expert : d;
+  const std::uint64_t de = shape_.expert_latent_dim > 0 ? shape_.expert_latent_dim : d;
   const TensorRole dense = TensorRole::dense_ffn, routed = TensorRole::routed_experts;
   block("ffn_down_exps.weight", {ff, de, n, 1}, routed);
   if (traits_.fused_expert_gate_up) {
@@ -481,7 +196,7 @@ void ListBuilder::add_experts(const LayerShape& layer) {
   }
   if (traits_.sandwiched_experts) {
     block("ffn_gate_inp.scale", {d, 1, 1, 1}, dense);
-    block("ffn_down_exps.scale", {n, 1, 1, 1}, dense);
+    block("ffn_down_exps.scale", {n, 1, 1, 1}, routed);
     for (std::string_view name : {"pre_ffw_norm_2", "post_ffw_norm_1", "post_ffw_norm_2"}) {
       block(std::string(name) + ".weight", {d, 1, 1, 1}, dense);
     }
@@ -525,7 +240,8 @@ void ListBuilder::add_block(const LayerShape& layer) {
   } else if (layer.kind != LayerKind::none && layer.kind != LayerKind::recurrent) {
     add_attention(layer);
   }
-  if (shape_.indexer && layer.kind != LayerKind::none && layer.kind != LayerKind::recurrent) {
+  const bool attends = layer.kind != LayerKind::none && layer.kind != LayerKind::recurrent;
+  if (shape_.indexer && attends && layer_ >= shape_.indexer->first_layer) {
     add_indexer();
   }
   if (layer.has_state) add_recurrent(*shape_.ssm);
@@ -583,26 +299,6 @@ Result<std::vector<PlannedTensor>> ListBuilder::build() {
   return std::move(tensors_);
 }
 
-Status check_range(const ModelShape& shape) {
-  const auto error = [&](std::string what) {
-    return Error{"model.range", std::move(what), shape.architecture, {}};
-  };
-  if (shape.n_layers == 0 || shape.n_layers > limits::kLayers) {
-    return error("the number of layers must be 1 to " + std::to_string(limits::kLayers) + ", not " +
-                 std::to_string(shape.n_layers));
-  }
-  if (shape.n_embd == 0) return error("the embedding length is 0");
-  if (shape.n_vocab == 0 || shape.n_vocab > limits::kVocabulary) {
-    return error("the vocabulary must be 1 to " + std::to_string(limits::kVocabulary) + ", not " +
-                 std::to_string(shape.n_vocab));
-  }
-  if (shape.n_experts > limits::kExperts) return error("too many experts");
-  if (shape.mtp_layers > limits::kLayers) return error("too many draft layers");
-  return Ok{};
-}
-
-}  // namespace
-
 Result<std::vector<PlannedTensor>> tensor_list(const ModelShape& shape) {
   if (auto ok = check_range(shape); !ok) return ok.error();
   const TensorTraits* traits = find_tensor_traits(shape.architecture);
@@ -611,6 +307,10 @@ Result<std::vector<PlannedTensor>> tensor_list(const ModelShape& shape) {
                  "no tensor layout is known for architecture '" + shape.architecture + "'",
                  {},
                  "a file of this model shows its sizes: use it instead of the shape"};
+  }
+  if (traits->needs_layer_pattern && shape.layer_pattern.empty()) {
+    return Error{"model.range", "the shape does not say which layers attend", shape.architecture,
+                 "the record lacks the layer pattern of this architecture"};
   }
   return ListBuilder(shape, *traits).build();
 }

@@ -20,9 +20,9 @@ struct TensorTraits {
   bool embedding_norm = false;     // token_embd_norm
   bool output_bias = false;
   bool router_bias_in_router = false;  // ffn_gate_inp.bias instead of exp_probs_b.bias
-  bool sinks_on_windows_only = false;
+  bool needs_layer_pattern = false;    // kinds of layers follow no other rule
   bool fused_expert_gate_up = false;   // ffn_gate_up_exps
-  bool mxfp4_experts = false;        // published and kept in MXFP4 whatever the preset
+  bool mxfp4_experts = false;          // published and kept in MXFP4 whatever the preset
   bool one_beta_alpha = false;         // gated delta net: ssm_ba instead of ssm_alpha and ssm_beta
   bool shared_layers_lack_kv = false;  // layers that reuse a cache have no K and V matrices
   bool sandwiched_experts = false;     // Gemma 4: three more norms and two scales in a MoE block

@@ -66,6 +66,7 @@ double decode_fraction(const hwdb::GpuInfo& gpu, const PlanBasis& basis,
 }
 
 // Share of the phase's time that a device works; in a chain of devices each waits for the others.
+// Without a known speed every device that holds something is taken as busy.
 double busy_share(const std::vector<TimeTerm>& terms, std::int32_t device) {
   double own = 0, total = 0;
   for (const TimeTerm& term : terms) {
@@ -162,9 +163,11 @@ EnergyEstimate estimate_energy(const PlanBasis& basis, const Placement& placemen
     decode.gpu_w += resident - rest + decode_busy * (at_decode - resident);
     prefill.gpu_w += resident - rest + prefill_busy * (at_prefill - resident);
   }
-  const double host_decode = busy_share(speed.decode_terms, -1);
-  const double host_prefill = busy_share(speed.prefill_terms, -1);
-  if (host_decode > 0 || host_prefill > 0) {
+  const bool host_works = !placement.output_on_gpu || placement.n_gpu_layers <= basis.n_layers() ||
+                          placement.n_cpu_moe > 0;
+  if (host_works) {
+    const double host_decode = busy_share(speed.decode_terms, -1);
+    const double host_prefill = busy_share(speed.prefill_terms, -1);
     double cpu_w = a.cpu_unknown_w;
     if (machine.cpu.tdp) {
       cpu_w = machine.cpu.tdp->value.value;

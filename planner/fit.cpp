@@ -19,10 +19,28 @@ constexpr double kLeastShareOfNominal = 0.9;
 /// A preset for a model, before anything is computed.
 struct Candidate {
   std::string_view preset;
-  double nominal_bpw = 0;
   QuantLoss loss;
-  double credit_bound = 1;  // of speed, from the bytes that a token must read
+  bool may_fit_gpu = true;  // its weights alone are no larger than the GPUs
 };
+
+/// A model with its candidates, best quality first, and the rank that it cannot pass.
+struct Contender {
+  const hwdb::ModelRow* model = nullptr;
+  Quality quality;
+  std::vector<Candidate> candidates;
+  double context_credit = 1;
+  double bound = 0;
+};
+
+/// The publisher's own quantized file comes first while what it loses is less than scores tell
+/// apart.
+bool own_file(const QuantLoss& loss) {
+  return loss.quantization_aware && loss.loss < 0.02;
+}
+
+bool on_gpu(Fits fits) {
+  return fits == Fits::gpu || fits == Fits::gpu_tight;
+}
 
 bool contains_without_case(std::string_view text, std::string_view part) {
   const auto same = [](char a, char b) {
@@ -36,6 +54,7 @@ bool contains_without_case(std::string_view text, std::string_view part) {
 /// it.
 struct Ceiling {
   double bytes = 0;
+  double gpu_bytes = 0;
   double bytes_per_s = 0;  // infinite: some bandwidth is not known, or no bound holds
 };
 
@@ -47,6 +66,7 @@ Ceiling ceiling_of(const hwdb::Machine& machine, const FitRequest& request) {
   double fastest = machine.memory.bandwidth.value.value, sum = fastest;
   bool known = fastest > 0 && request.workload.batch <= 1;
   for (const hwdb::GpuInfo& gpu : machine.gpus) {
+    ceiling.gpu_bytes += gpu.memory.value.as_double();
     if (gpu.kind == hwdb::GpuInfo::Kind::discrete) ceiling.bytes += gpu.memory.value.as_double();
     known = known && gpu.bandwidth.has_value();
     if (!gpu.bandwidth) continue;
@@ -86,6 +106,8 @@ class Ranking {
   }
 
   FitResult run(const std::vector<hwdb::ModelRow>& models) {
+    std::vector<Contender> contenders;
+    contenders.reserve(models.size());
     for (const hwdb::ModelRow& model : models) {
       if (!request_.model_filter.empty() &&
           !contains_without_case(model.id, request_.model_filter) &&
@@ -96,55 +118,113 @@ class Ranking {
         ++result_.not_sized;
         continue;
       }
-      add(model);
+      enter(model, &contenders);
     }
+    std::sort(contenders.begin(), contenders.end(), [](const Contender& a, const Contender& b) {
+      return before(a.quality, a.bound, *a.model, b.quality, b.bound, *b.model);
+    });
+    std::size_t next = 0;
+    for (; next < contenders.size(); ++next) {
+      if (settled(contenders[next])) break;
+      evaluate(contenders[next]);
+    }
+    result_.not_evaluated = contenders.size() - next;
     sort_rows();
-    for (FitRow& row : result_.rows) {
-      if (!row.quality.percentile) ++result_.without_score;
-      finish(&row);
+    if (request_.top > 0 && result_.rows.size() > request_.top) {
+      result_.ranked_lower = result_.rows.size() - request_.top;
+      result_.rows.resize(request_.top);
     }
+    for (FitRow& row : result_.rows) finish(&row);
     return std::move(result_);
   }
 
  private:
-  std::vector<Candidate> candidates_of(const hwdb::ModelRow& model) {
-    std::vector<Candidate> candidates;
+  /// The order of the list.
+  static bool before(const Quality& qa, double ra, const hwdb::ModelRow& a, const Quality& qb,
+                     double rb, const hwdb::ModelRow& b) {
+    const bool sa = qa.percentile.has_value(), sb = qb.percentile.has_value();
+    if (sa != sb) return sa;
+    if (sa && ra != rb) return ra > rb;
+    if (a.release != b.release) return a.release > b.release;
+    if (ra != rb) return ra > rb;
+    return a.id < b.id;
+  }
+
+  void sort_rows() {
+    std::sort(result_.rows.begin(), result_.rows.end(), [](const FitRow& a, const FitRow& b) {
+      return before(a.quality, a.rank, *a.model, b.quality, b.rank, *b.model);
+    });
+  }
+
+  /// Whether the asked-for number of rows is there and this contender, by its bound, and so all
+  /// after it, cannot enter among them.
+  bool settled(const Contender& contender) {
+    if (request_.top == 0 || result_.rows.size() < request_.top) return false;
+    sort_rows();
+    const FitRow& last = result_.rows[request_.top - 1];
+    return before(last.quality, last.rank, *last.model, contender.quality, contender.bound,
+                  *contender.model);
+  }
+
+  void enter(const hwdb::ModelRow& model, std::vector<Contender>* contenders) {
+    Contender contender;
+    contender.model = &model;
+    contender.quality = quality_.find(model);
+    if (!contender.quality.percentile) ++result_.without_score;
+    const std::uint64_t ctx = context_of(model);
+    contender.context_credit = static_cast<double>(ctx) / static_cast<double>(wanted_ctx_);
     const double elements = static_cast<double>(model.params_total.value_or(0));
     const double embedding =
         static_cast<double>(model.shape.n_vocab) * static_cast<double>(model.shape.n_embd);
     const double read_per_token =
         std::max(0.0, static_cast<double>(model.params_active.value_or(0)) - embedding);
+    bool any_fits = false;
+    double best = 0;
     const auto add_preset = [&](const hwdb::PresetRow& row, std::optional<QuantLoss> loss) {
       Candidate candidate;
       candidate.preset = row.id;
-      candidate.nominal_bpw = row.bpw_llama_3_1_8b.value_or(0);
       if (loss) candidate.loss = std::move(*loss);
-      const double bytes_a_weight = candidate.nominal_bpw / 8 * kLeastShareOfNominal;
-      if (elements * bytes_a_weight > ceiling_.bytes) return;
-      any_fits_ = true;
+      const double bytes_a_weight = row.bpw_llama_3_1_8b.value_or(0) / 8 * kLeastShareOfNominal;
+      const double weights = elements * bytes_a_weight;
+      if (weights > ceiling_.bytes) return;
+      any_fits = true;
+      candidate.may_fit_gpu =
+          std::max(0.0, elements - embedding) * bytes_a_weight <= ceiling_.gpu_bytes;
       const double bytes = read_per_token * bytes_a_weight;
+      double credit = 1;
       if (bytes > 0 && std::isfinite(ceiling_.bytes_per_s)) {
-        const double bound = ceiling_.bytes_per_s / bytes;
-        if (bound < minimum_) return;
-        candidate.credit_bound = speed_credit(bound, need_);
+        if (ceiling_.bytes_per_s / bytes < minimum_) return;
+        credit = speed_credit(ceiling_.bytes_per_s / bytes, need_);
       }
-      candidates.push_back(std::move(candidate));
+      best = std::max(best, (1 - candidate.loss.loss) * credit);
+      contender.candidates.push_back(std::move(candidate));
     };
     if (model.native_quant == "MXFP4" && native_mxfp4_ && request_.quants.empty()) {
       // Published in four bits: larger files of it hold nothing more.
       add_preset(*native_mxfp4_, losses_.find(model, native_mxfp4_->id));
-      return candidates;
+    } else {
+      for (const hwdb::PresetRow* row : presets_) add_preset(*row, losses_.find(model, row->id));
+      if (aware_format_ && (request_.quants.empty() || wants(aware_format_->id)) &&
+          model.notes.find("QAT") != std::string::npos)
+        if (auto loss = losses_.find_quantization_aware(model, aware_format_->id))
+          add_preset(*aware_format_, std::move(loss));
     }
-    for (const hwdb::PresetRow* row : presets_) add_preset(*row, losses_.find(model, row->id));
-    if (aware_format_ && (request_.quants.empty() || wants(aware_format_->id)) &&
-        model.notes.find("QAT") != std::string::npos) {
-      if (auto loss = losses_.find_quantization_aware(model, aware_format_->id))
-        add_preset(*aware_format_, std::move(loss));
+    if (contender.candidates.empty()) {
+      // Beyond a ceiling without being planned: of memory, or else of speed.
+      ++(any_fits ? result_.too_slow : result_.not_fitting);
+      return;
     }
-    std::stable_sort(
-        candidates.begin(), candidates.end(),
-        [](const Candidate& a, const Candidate& b) { return a.loss.loss < b.loss.loss; });
-    return candidates;
+    std::stable_sort(contender.candidates.begin(), contender.candidates.end(),
+                     [](const Candidate& a, const Candidate& b) {
+                       const bool oa = own_file(a.loss), ob = own_file(b.loss);
+                       return oa != ob ? oa : a.loss.loss < b.loss.loss;
+                     });
+    contender.bound = contender.quality.percentile.value_or(1) * best * contender.context_credit;
+    contenders->push_back(std::move(contender));
+  }
+
+  std::uint64_t context_of(const hwdb::ModelRow& model) const {
+    return std::min(wanted_ctx_, model.shape.n_ctx_train.value_or(wanted_ctx_));
   }
 
   bool wants(std::string_view preset) const {
@@ -152,16 +232,16 @@ class Ranking {
            request_.quants.end();
   }
 
-  void add(const hwdb::ModelRow& model) {
-    any_fits_ = false;
-    bool planned = false, fitting = false, fast = false;
-    const std::vector<Candidate> candidates = candidates_of(model);
-    const std::uint64_t ctx = std::min(wanted_ctx_, model.shape.n_ctx_train.value_or(wanted_ctx_));
-    inputs_.settings.n_ctx = ctx * std::max(1u, inputs_.settings.n_seq);
+  /// The highest quality that keeps up wholly on the GPUs, and the highest that keeps up at all: of
+  /// the two, the one that ranks higher.
+  void evaluate(const Contender& contender) {
+    const hwdb::ModelRow& model = *contender.model;
+    inputs_.settings.n_ctx = context_of(model) * std::max(1u, request_.settings.n_seq);
+    bool planned = false, fitting = false, found_elsewhere = false;
     FitRow best;
     double best_product = 0;
-    for (const Candidate& candidate : candidates) {
-      if ((1 - candidate.loss.loss) * candidate.credit_bound <= best_product) continue;
+    for (const Candidate& candidate : contender.candidates) {
+      if (found_elsewhere && !candidate.may_fit_gpu) continue;
       const auto costs = hwdb::model_costs_of_preset(
           model.shape, hwdb::QuantOptions{std::string(candidate.preset), false, false});
       if (!costs) continue;
@@ -169,51 +249,39 @@ class Ranking {
       auto plan = make_plan(inputs_);
       if (!plan) continue;
       planned = true;
-      if (plan->memory.fits == Fits::no) continue;
+      const Fits fits = plan->memory.fits;
+      if (fits == Fits::no) continue;
       fitting = true;
+      if (found_elsewhere && !on_gpu(fits)) continue;
       const double decode = plan->speed.decode_tok_per_s.likely;
       if (plan->speed_known && decode < minimum_) continue;
-      fast = true;
       const double credit = plan->speed_known ? speed_credit(decode, need_) : 1;
       const double product = (1 - candidate.loss.loss) * credit;
-      if (product <= best_product) continue;
-      best_product = product;
-      best.quant = candidate.preset;
-      best.quantization_aware = candidate.loss.quantization_aware;
-      best.quant_loss = candidate.loss.loss;
-      best.quant_loss_evidence = candidate.loss.evidence;
-      best.speed_credit = credit;
-      best.plan = std::move(*plan);
-      best.plan.max_ctx = largest_context(inputs_, best.plan.memory.fits,
-                                          model.shape.n_ctx_train.value_or(wanted_ctx_));
+      if (product > best_product) {
+        best_product = product;
+        best.quant = candidate.preset;
+        best.quantization_aware = candidate.loss.quantization_aware;
+        best.quant_loss = candidate.loss.loss;
+        best.quant_loss_evidence = candidate.loss.evidence;
+        best.speed_credit = credit;
+        best.plan = std::move(*plan);
+        best.plan.max_ctx =
+            largest_context(inputs_, fits, model.shape.n_ctx_train.value_or(wanted_ctx_));
+      }
+      // Without a GPU, or on it: nothing of lower quality can win its place.
+      if (on_gpu(fits) || ceiling_.gpu_bytes <= 0) break;
+      found_elsewhere = true;
     }
-    if (!fast) {
-      // A candidate left out unplanned was beyond a ceiling: of memory, or else of speed.
-      if (fitting || (candidates.empty() && any_fits_))
-        ++result_.too_slow;
-      else if (planned || candidates.empty())
-        ++result_.not_fitting;
-      else
-        ++result_.not_sized;
+    if (best_product <= 0) {
+      ++(fitting ? result_.too_slow : planned ? result_.not_fitting : result_.not_sized);
       return;
     }
     best.model = &model;
-    best.quality = quality_.find(model);
-    best.context_credit = static_cast<double>(ctx) / static_cast<double>(wanted_ctx_);
+    best.quality = contender.quality;
+    best.context_credit = contender.context_credit;
     best.rank = best.quality.percentile.value_or(1) * best_product * best.context_credit;
     best.plan.scenario.settings = inputs_.settings;
     result_.rows.push_back(std::move(best));
-  }
-
-  void sort_rows() {
-    std::sort(result_.rows.begin(), result_.rows.end(), [](const FitRow& a, const FitRow& b) {
-      const bool sa = a.quality.percentile.has_value(), sb = b.quality.percentile.has_value();
-      if (sa != sb) return sa;
-      if (sa && a.rank != b.rank) return a.rank > b.rank;
-      if (a.model->release != b.model->release) return a.model->release > b.model->release;
-      if (a.rank != b.rank) return a.rank > b.rank;
-      return a.model->id < b.model->id;
-    });
   }
 
   void finish(FitRow* row) {
@@ -246,7 +314,6 @@ class Ranking {
   std::vector<const hwdb::PresetRow*> presets_;
   const hwdb::PresetRow* native_mxfp4_ = nullptr;
   const hwdb::PresetRow* aware_format_ = nullptr;
-  bool any_fits_ = false;  // of the model at hand: some candidate is below the memory ceiling
   FitResult result_;
 };
 

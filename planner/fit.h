@@ -21,6 +21,8 @@ struct FitRequest {
   std::vector<std::string> quants;  // empty: the usual ones for local use
   double min_decode_tok_per_s = 0;  // 0: the workload's
   std::string model_filter;         // substring of id or family, "" all
+  std::size_t top = 0;  // rows wanted; 0: all. Models whose bound says that they cannot be among
+                        // them are not planned, which saves most of the time
 };
 
 /// One model at its best quantization for this machine.
@@ -41,13 +43,18 @@ struct FitRow {
 
 struct FitResult {
   std::vector<FitRow> rows;  // best first; models that do not fit are left out
-  std::size_t considered = 0, not_fitting = 0, too_slow = 0, without_score = 0;
-  std::size_t not_sized = 0;  // shapes too incomplete to plan, or no preset applies
+  std::size_t considered = 0;
+  std::size_t not_fitting = 0, too_slow = 0;  // of those that were looked at
+  std::size_t without_score = 0;              // of all considered
+  std::size_t not_sized = 0;                  // shapes too incomplete to plan, or no preset applies
+  std::size_t ranked_lower = 0;               // planned, but below the `top` wanted
+  std::size_t not_evaluated = 0;              // cannot rank among the `top` wanted, so not planned
 };
 
-/// Ranks every model of the catalogue on this machine, each at the quantization that ranks highest.
-/// Rows without a published score for the use come after those with one, newest first. Equal ranks:
-/// the newer model first, then the faster, then by id.
+/// Ranks every model of the catalogue on this machine. Each stands at the highest quality that
+/// keeps up with the wanted speed wholly on the GPUs, or at the highest that keeps up at all where
+/// that ranks higher. Rows without a published score for the use come after those with one, newest
+/// first. Equal ranks: the newer model first, then the faster, then by id.
 FitResult rank_models(const hwdb::Catalog& catalog, const hwdb::Machine& machine,
                       const hwdb::TariffRow* tariff, const FitRequest& request);
 

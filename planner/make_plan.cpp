@@ -2,6 +2,8 @@
 #include "planner/make_plan.h"
 
 #include <algorithm>
+#include <optional>
+#include <utility>
 
 #include "planner/cost_estimate.h"
 #include "planner/energy_estimate.h"
@@ -31,17 +33,21 @@ hwdb::Result<Plan> make_plan(const PlanInputs& inputs) {
 std::uint64_t largest_context(const PlanInputs& inputs, Fits at_least, std::uint64_t limit) {
   constexpr std::uint64_t kStep = 256;
   const std::uint64_t n_seq = std::max(1u, inputs.settings.n_seq);
+  auto request = cache_request_of(inputs.settings);
+  if (!request || inputs.model->sizes_only) return 0;
   PlanInputs smallest = inputs;
   smallest.settings.n_ctx = kStep * n_seq;
+  std::optional<hwdb::CacheRecipe> own;
+  if (smallest.cache_recipe == nullptr) {
+    auto made = hwdb::make_cache_recipe(inputs.model->shape, *request);
+    if (!made) return 0;
+    smallest.cache_recipe = &own.emplace(std::move(*made));
+  }
   auto basis = prepare(smallest);
-  if (!basis || !basis->cache_known) return 0;
-  auto request = cache_request_of(smallest.settings);
-  if (!request) return 0;
-  const auto recipe = hwdb::make_cache_recipe(inputs.model->shape, *request);
-  if (!recipe) return 0;
+  if (!basis) return 0;
   const auto fits = [&](std::uint64_t steps) {
     request->n_ctx = steps * kStep * n_seq;
-    if (!set_context(*recipe, *request, &*basis)) return false;
+    if (!set_context(*smallest.cache_recipe, *request, &*basis)) return false;
     return check_fit(*basis, choose_placement(*basis)).fits <= at_least;
   };
   std::uint64_t low = 0, high = std::min(limit, hwdb::limits::kContext) / kStep;

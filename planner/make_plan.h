@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "hwdb/kv_cache.h"
 #include "hwdb/machine.h"
 #include "hwdb/op_counts.h"
 #include "hwdb/result.h"
@@ -22,8 +23,15 @@ struct PlanInputs {
   Workload workload;
   const hwdb::TariffRow* tariff = nullptr;   // null: no money
   const Assumptions* assumptions = nullptr;  // null: the initial values of Assumptions
+  /// The model's cache rules for these cache types and this runtime, when many plans share them:
+  /// make_cache_recipe(model->shape, *cache_request_of(settings)). null: worked out anew, which is
+  /// more than half of a plan's time.
+  const hwdb::CacheRecipe* cache_recipe = nullptr;
   double household_kwh = 0;  // used a month besides; tokens pay the tariff's tiers above it
 };
+
+/// The cache that these settings ask for. Error: cache.type.
+hwdb::Result<hwdb::CacheRequest> cache_request_of(const RunSettings& settings);
 
 /// The stages in order: placement, memory, speed, energy, cost. Arithmetic only. The library call
 /// of the speed figure. Errors: model.overflow, model.range, cache.type. Names, scenario, max_ctx

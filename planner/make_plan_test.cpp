@@ -72,7 +72,7 @@ TEST(KnownCases, Llama70bIn16BitNeedsTwoLargeCards) {
   EXPECT_EQ(Question("llama-3-70b", "F16", "2x H100 80GB, 512GB DDR5-4800").plan().memory.fits,
             Fits::gpu);
   for (const char* preset : {"Q4_K_M", "Q4_K_S", "Q4_0", "IQ4_XS"}) {
-    const auto plan = Question("llama-3-70b", preset, "RTX 4090").plan();
+    const auto plan = Question("llama-3-70b", preset, "RTX 3090").plan();
     EXPECT_EQ(plan.memory.fits, Fits::offload) << preset;
     EXPECT_LT(plan.placement.n_gpu_layers, 80u) << preset;
   }
@@ -112,6 +112,21 @@ TEST(KnownCases, A4090AtItsLimitDrawsItsLimit) {
   const Plan plan = q.plan();
   EXPECT_GT(plan.energy.prefill_w.likely, 450);  // at the wall, with the computer around it
   EXPECT_LT(plan.energy.prefill_w.likely, 700);
+}
+
+TEST(CacheRecipe, HandedInGivesTheSamePlan) {
+  Question q("gemma-3-27b", "Q4_0", "RX 7900 XTX");
+  q.inputs.settings.cache_type_k = q.inputs.settings.cache_type_v = "q8_0";
+  const Plan made = q.plan();
+  const auto request = cache_request_of(q.inputs.settings);
+  ASSERT_TRUE(request);
+  const auto recipe = hwdb::make_cache_recipe(q.model.shape, *request);
+  ASSERT_TRUE(recipe);
+  q.inputs.cache_recipe = &*recipe;
+  const Plan handed = q.plan();
+  EXPECT_EQ(made.memory.total(), handed.memory.total());
+  EXPECT_DOUBLE_EQ(made.speed.decode_tok_per_s.likely, handed.speed.decode_tok_per_s.likely);
+  EXPECT_GT(made.memory.devices[0].kv_cache.value, 0u);
 }
 
 TEST(Factors, EveryRowIsInRangeAndNamesItsRows) {

@@ -4,6 +4,8 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
+#include <optional>
+#include <utility>
 
 #include "planner/speed_factor.h"
 
@@ -165,10 +167,8 @@ hwdb::Result<hwdb::CacheRequest> cache_request_of(const RunSettings& settings) {
 hwdb::Status set_context(const hwdb::CacheRecipe& recipe, const hwdb::CacheRequest& request,
                          PlanBasis* basis) {
   const std::size_t n_layers = basis->sums.size() - 1;
-  std::array<hwdb::LayerCache, hwdb::limits::kLayers> cache;
-  if (n_layers > cache.size())
-    return Error{"model.range", "more layers than " + std::to_string(cache.size()), "n_layers", ""};
-  const auto filled = hwdb::fill_layer_caches(recipe, request, {cache.data(), n_layers});
+  std::vector<hwdb::LayerCache> cache(n_layers);
+  const auto filled = hwdb::fill_layer_caches(recipe, request, cache);
   if (!filled) return filled.error();
   std::uint64_t widest = 0;
   for (std::size_t i = 0; i < n_layers; ++i) {
@@ -217,8 +217,13 @@ hwdb::Result<PlanBasis> prepare(const PlanInputs& inputs) {
   if (basis.cache_known) {
     const auto request = cache_request_of(inputs.settings);
     if (!request) return request.error();
-    const auto recipe = hwdb::make_cache_recipe(inputs.model->shape, *request);
-    if (!recipe) return recipe.error();
+    const hwdb::CacheRecipe* recipe = inputs.cache_recipe;
+    std::optional<hwdb::CacheRecipe> own;
+    if (recipe == nullptr) {
+      auto made = hwdb::make_cache_recipe(inputs.model->shape, *request);
+      if (!made) return made.error();
+      recipe = &own.emplace(std::move(*made));
+    }
     const auto status = set_context(*recipe, *request, &basis);
     if (!status) return status.error();
   } else {

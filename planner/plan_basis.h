@@ -67,9 +67,6 @@ hwdb::Result<PlanBasis> prepare(const PlanInputs& inputs);
 hwdb::Status set_context(const hwdb::CacheRecipe& recipe, const hwdb::CacheRequest& request,
                          PlanBasis* basis);
 
-/// The cache rules and the request that these inputs stand for.
-hwdb::Result<hwdb::CacheRequest> cache_request_of(const RunSettings& settings);
-
 /// Cells that `n` tokens see together when they follow `depth` tokens, each seeing itself, what was
 /// before, and at most `window` tokens (0: all).
 double visible_cells(double depth, double n, double window);

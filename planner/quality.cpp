@@ -14,6 +14,7 @@ namespace {
 
 constexpr std::size_t kModelsInCommon = 8;
 constexpr double kVarianceExplained = 0.5;
+constexpr std::string_view kMixedSources = "several makers, protocols differ";
 /// Percentages closer than this are a tie; so are ratings whose printed intervals overlap.
 constexpr double kTiePercent = 2;
 
@@ -41,6 +42,7 @@ constexpr BenchmarkPattern livebench(std::string_view category) {
 struct UseBenchmarks {
   std::string_view use, anchor;
   std::vector<BenchmarkPattern> order;
+  std::size_t last_resorts;  // so many at the end stand side by side: the best link decides
 };
 
 const std::array<UseBenchmarks, 5>& uses() {
@@ -49,26 +51,30 @@ const std::array<UseBenchmarks, 5>& uses() {
        "arena_elo",
        {is("arena_elo"), is("arena_elo_if"), is("arena_elo_multiturn"), is("arena_elo_creative"),
         livebench("_if"), livebench("_language"), is("wildbench"), is("ifeval"), is("mmlu_pro"),
-        is("ollb2_ifeval"), is("ollb2_average")}},
+        is("gpqa_diamond"), is("ollb2_ifeval"), is("ollb2_average")},
+       5},
       {"code",
        "arena_elo_coding",
        {is("aider_polyglot"), livebench("_coding"), livebench("_agentic_coding"),
         is("arena_elo_coding"), is("livecodebench_v6"), is("swe_bench_verified"), is("aider_edit"),
-        is("humaneval_plus"), is("mmlu_pro"), is("ollb2_average")}},
+        is("humaneval_plus"), is("mmlu_pro"), is("gpqa_diamond"), is("ollb2_average")},
+       5},
       {"rag",
        "hhem_hallucination_rate",
        {is("hhem_hallucination_rate"), is("confab_rag_weighted"), is("ruler_32k"), is("nolima_32k"),
-        is("facts_grounding"), is("longbench_v2"), is("aa_lcr"), is("ifeval")}},
+        is("facts_grounding"), is("longbench_v2"), is("aa_lcr"), is("ifeval")},
+       1},
       {"agent",
        "bfcl_v4",
        {is("bfcl_v4"), is("bfcl_v4_multi_turn"), is("tau2_bench"), is("bfcl_v3"),
         is("bfcl_v3_multi_turn"), livebench("_agentic_coding"), is("terminal_bench_2"),
-        is("ifeval"), is("mmlu_pro")}},
+        is("ifeval"), is("mmlu_pro"), is("gpqa_diamond")},
+       3},
       // Bulk work has no table of its own: hard prompts first, then the general boards.
       {"batch",
        "arena_elo_hard",
        {is("arena_elo_hard"), livebench(""), is("helm_capabilities_mean"), is("mmlu_pro"),
-        is("ollb2_average")}},
+        is("gpqa_diamond"), is("ollb2_average")}},
   }};
   return kUses;
 }
@@ -108,7 +114,9 @@ struct Entry {
 struct Group {
   std::string_view benchmark, source, reported_by, unit;
   std::size_t preference = 0;
-  bool pooled = false;         // several sources, protocols differ
+  bool pooled = false;     // several makers, protocols differ
+  bool reasoning = false;  // only figures with reasoning on
+  bool last_resort = false;
   std::vector<Entry> entries;  // by model, one each
   std::vector<double> sorted;
   double tie = 0;
@@ -116,6 +124,16 @@ struct Group {
   bool direct = false;
   double intercept = 0, slope = 1, correlation = 1;
   std::size_t common = 0;
+  double least_common = 0, most_common = 1;  // own percentiles of the models in common
+
+  /// On the anchor's scale. Below every model in common the line runs to zero at the table's foot,
+  /// above them it stops: the line was not seen to hold there, and neither guess flatters.
+  double mapped(double own) const {
+    const auto line = [&](double x) { return std::clamp(intercept + slope * x, 0.0, 1.0); };
+    if (direct) return own;
+    if (own < least_common) return line(least_common) * own / least_common;
+    return line(std::min(own, most_common));
+  }
 
   const Entry* find(std::string_view model) const {
     const auto at =
@@ -158,6 +176,8 @@ bool link_to(const Group& anchor, Group* group) {
     const Entry* other = anchor.find(entry.model);
     if (!other) continue;
     const double x = group->percentile(entry.goodness), y = anchor.percentile(other->goodness);
+    group->least_common = n > 0 ? std::min(group->least_common, x) : x;
+    group->most_common = n > 0 ? std::max(group->most_common, x) : x;
     n += 1;
     sx += x;
     sy += y;
@@ -193,16 +213,32 @@ QualityIndex::QualityIndex(std::span<const hwdb::ScoreTableRow> tables, std::str
     if (row.use == use) wanted = &row;
 
   std::vector<Group> groups;
-  Group pooled;
-  pooled.benchmark = "mmlu_pro";
-  pooled.source = "several publishers, protocols differ";
-  pooled.reported_by = "vendor";
-  pooled.unit = "percent";
-  pooled.pooled = true;
-  bool wants_pooled = false;
-  for (const BenchmarkPattern& pattern : wanted->order)
-    wants_pooled = wants_pooled || pattern.matches(pooled.benchmark);
-
+  const auto add = [&](const hwdb::ScoreTableRow& table, std::string_view source, bool pooled,
+                       std::size_t preference) {
+    // A board tests every model one way, so its modes compare. Makers turn reasoning on where it
+    // helps: their figures with it are a table of their own.
+    const bool apart = pooled || table.reported_by != "independent";
+    const bool reasoning = apart && table.reasoning_mode == "on";
+    auto group = std::find_if(groups.begin(), groups.end(), [&](const Group& g) {
+      return g.benchmark == table.benchmark && g.source == source && g.reasoning == reasoning &&
+             g.pooled == pooled && (pooled || g.reported_by == table.reported_by);
+    });
+    if (group == groups.end()) {
+      Group fresh;
+      fresh.benchmark = table.benchmark;
+      fresh.source = source;
+      fresh.reported_by = pooled ? std::string_view("vendor") : std::string_view(table.reported_by);
+      fresh.unit = table.unit;
+      fresh.preference = preference;
+      fresh.pooled = pooled;
+      fresh.reasoning = reasoning;
+      groups.push_back(std::move(fresh));
+      group = groups.end() - 1;
+    }
+    const double sign = lower_is_better(table.benchmark) ? -1 : 1;
+    for (const hwdb::ScoreEntry& entry : table.scores)
+      group->entries.push_back({entry.model_id, sign * entry.score, table.reasoning_mode});
+  };
   for (const hwdb::ScoreTableRow& table : tables) {
     if (table.reasoning_mode == "on")
       for (const hwdb::ScoreEntry& entry : table.scores)
@@ -211,29 +247,15 @@ QualityIndex::QualityIndex(std::span<const hwdb::ScoreTableRow> tables, std::str
         std::find_if(wanted->order.begin(), wanted->order.end(),
                      [&](const BenchmarkPattern& p) { return p.matches(table.benchmark); });
     if (pattern == wanted->order.end()) continue;
-    auto group = std::find_if(groups.begin(), groups.end(), [&](const Group& g) {
-      return g.benchmark == table.benchmark && g.source == table.source &&
-             g.reported_by == table.reported_by;
-    });
-    if (group == groups.end()) {
-      Group fresh;
-      fresh.benchmark = table.benchmark;
-      fresh.source = table.source;
-      fresh.reported_by = table.reported_by;
-      fresh.unit = table.unit;
-      fresh.preference = static_cast<std::size_t>(pattern - wanted->order.begin());
-      groups.push_back(std::move(fresh));
-      group = groups.end() - 1;
-    }
-    const double sign = lower_is_better(table.benchmark) ? -1 : 1;
-    for (const hwdb::ScoreEntry& entry : table.scores) {
-      group->entries.push_back({entry.model_id, sign * entry.score, table.reasoning_mode});
-      if (wants_pooled && table.benchmark == pooled.benchmark)
-        pooled.entries.push_back(group->entries.back());
-    }
+    const auto preference = std::min(static_cast<std::size_t>(pattern - wanted->order.begin()),
+                                     wanted->order.size() - wanted->last_resorts);
+    add(table, table.source, false, preference);
+    if (table.reported_by != "independent") add(table, kMixedSources, true, preference);
   }
-  if (wants_pooled && !pooled.entries.empty()) groups.push_back(std::move(pooled));
-  for (Group& group : groups) settle(&group);
+  for (Group& group : groups) {
+    settle(&group);
+    group.last_resort = group.preference == wanted->order.size() - wanted->last_resorts;
+  }
 
   // The scale: the largest independent table of the anchor's benchmark.
   const Group* anchor = nullptr;
@@ -260,9 +282,11 @@ QualityIndex::QualityIndex(std::span<const hwdb::ScoreTableRow> tables, std::str
     const bool ia = a.reported_by == "independent", ib = b.reported_by == "independent";
     if (ia != ib) return ia;
     if (a.preference != b.preference) return a.preference < b.preference;
+    if (a.last_resort && a.correlation != b.correlation) return a.correlation > b.correlation;
     if (a.benchmark != b.benchmark) return a.benchmark > b.benchmark;
     if (a.entries.size() != b.entries.size()) return a.entries.size() > b.entries.size();
-    return a.source < b.source;
+    if (a.source != b.source) return a.source < b.source;
+    return a.reasoning < b.reasoning;
   });
   state_->groups = std::move(groups);
 }
@@ -273,6 +297,7 @@ QualityIndex::~QualityIndex() = default;
 Quality QualityIndex::find(const hwdb::ModelRow& model) const {
   Quality quality;
   if (!state_) return quality;
+  std::vector<std::string_view> seen;
   bool reasons = false;
   for (const std::string& id : model.quality_ids)
     reasons = reasons || state_->reasoning_models.contains(id);
@@ -284,13 +309,18 @@ Quality QualityIndex::find(const hwdb::ModelRow& model) const {
         if (id.ends_with("-base") != base) continue;
         const Entry* entry = group.find(id);
         if (!entry) continue;
-        if (!group.pooled || quality.tables == 0) ++quality.tables;
+        // The same figure in a maker's table and among all makers' is one figure.
+        if (std::find(seen.begin(), seen.end(), group.benchmark) == seen.end()) {
+          seen.push_back(group.benchmark);
+          ++quality.tables;
+        }
         if (!quality.percentile) {
           quality.table_percentile = group.percentile(entry->goodness);
           quality.intercept = group.intercept;
           quality.slope = group.slope;
-          quality.percentile =
-              std::clamp(group.intercept + group.slope * quality.table_percentile, 0.0, 1.0);
+          quality.percentile = group.mapped(quality.table_percentile);
+          quality.beyond_common = !group.direct && (quality.table_percentile < group.least_common ||
+                                                    quality.table_percentile > group.most_common);
           quality.direct = group.direct;
           quality.correlation = group.correlation;
           quality.models_in_common = group.common;
@@ -317,12 +347,16 @@ std::string describe(const Quality& quality) {
       "{} {:g} as {} ({}, {}{}): above {:.0f} % of that table", quality.benchmark, quality.score,
       quality.scored_as, quality.source, quality.reported_by,
       quality.reasoning_mode == "on" ? ", reasoning on" : "", 100 * quality.table_percentile);
-  if (!quality.direct)
-    words += fmt::format(
-        "; on the scale of {} that is {:.2f} + {:.2f} x {:.2f} = {:.2f} ({} models "
-        "in both, correlation {:.2f})",
-        quality.anchor, quality.intercept, quality.slope, quality.table_percentile,
-        *quality.percentile, quality.models_in_common, quality.correlation);
+  if (!quality.direct) {
+    words += fmt::format("; {:.2f} on the scale of {}", *quality.percentile, quality.anchor);
+    if (quality.beyond_common)
+      words += fmt::format(" (outside the {} models in both, so placed with caution)",
+                           quality.models_in_common);
+    else
+      words += fmt::format(" = {:.2f} + {:.2f} x {:.2f} ({} models in both, correlation {:.2f})",
+                           quality.intercept, quality.slope, quality.table_percentile,
+                           quality.models_in_common, quality.correlation);
+  }
   if (quality.of_base_model) words += "; the score is of the un-tuned model";
   if (quality.tables < 2) words += "; one published figure only";
   return words;

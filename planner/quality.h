@@ -18,15 +18,17 @@ namespace planner {
 /// Each use has one anchor table, whose percentiles are the scale. A model that is in a table the
 /// use prefers, but which is not the anchor, is placed by the straight line that predicts anchor
 /// percentiles from that table's percentiles over the models that are in both. Such a line pulls
-/// towards the middle as the two tables agree less, so a weak table cannot place a model at an end.
+/// towards the middle as the two tables agree less. Outside the range of the models in both it is
+/// not extrapolated: above it stops, below it runs to zero at the table's foot.
 /// Tables with fewer than 8 models in common, or that explain less than half of the variance, are
-/// not used at all.
+/// not used at all. Independent tables decide before makers' own, and those before the figures of
+/// one benchmark taken from several makers. Makers' figures with reasoning on are a table apart.
 struct Quality {
   std::optional<double> percentile;  // 0..1 on the anchor's scale; absent: no published evidence
   std::string benchmark, source;     // the table that decided
   std::string reported_by;           // independent or vendor
   double score = 0;
-  std::size_t tables = 0;  // how many usable tables had the model; 1 is thin evidence
+  std::size_t tables = 0;  // usable benchmarks that had the model; 1 is thin evidence
 
   std::string scored_as;        // the model id in that table
   std::string reasoning_mode;   // on, off, or "" where there is no switch or the source is silent
@@ -35,6 +37,8 @@ struct Quality {
   std::string anchor;           // the table whose scale this is
   double table_percentile = 0;  // inside its own table
   double intercept = 0, slope = 1;  // percentile = intercept + slope * table_percentile
+  bool beyond_common =
+      false;  // weaker or stronger than every model in common: placed low on purpose
   std::size_t models_in_common = 0;
   double correlation = 1;  // of the percentiles of the models in common
 };

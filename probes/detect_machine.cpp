@@ -42,7 +42,7 @@ Detected detect_machine(const DetectOptions& options) {
   using Clock = std::chrono::steady_clock;
   const SysRoot sys(options.sysroot);
   Scene scene{sys, options, {}, {}, {}, {}, {}, {}};
-  scene.machine.name = sys.is_live() ? "this machine" : "machine in " + options.sysroot;
+  scene.machine.name = sys.is_live() ? "this machine" : "recorded machine";
   Detected out;
   for (const Detector& detector : kDetectors) {
     const Clock::time_point start = Clock::now();

@@ -33,8 +33,8 @@ struct Detected {
 };
 
 /// Looks at the machine without measuring, one detector after the other. Not for two threads at
-/// once: hwloc is told through the environment where to read. Never fails: what cannot be read is
-/// absent, with a step that says why.
+/// once: hwloc is told through the environment to leave its plug-ins alone. Never fails: what
+/// cannot be read is absent, with a step that says why.
 Detected detect_machine(const DetectOptions& options);
 
 /// Opens one vendor library ("vulkan" or "nvml") and writes one JSON message to stdout, which is

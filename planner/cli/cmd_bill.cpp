@@ -27,7 +27,7 @@ Ceiling ceiling_of(const hwdb::Machine& machine) {
     if (!gpu.power_limit) continue;
     ceiling.watts += gpu.power_limit->value.value;
     ceiling.words += fmt::format("{}{} at its {:.0f} W limit", ceiling.words.empty() ? "" : ", ",
-                                 gpu.name, gpu.power_limit->value.value);
+                                 short_name(gpu.name), gpu.power_limit->value.value);
   }
   if (ceiling.watts == 0 && machine.cpu.tdp) {
     ceiling.watts = machine.cpu.tdp->value.value;

@@ -72,13 +72,12 @@ hwdb::Result<Outcome> cmd_doctor(Session& session) {
   report::Report& report = *outcome.report;
   report.command = "doctor";
   Section head;
-  head.lines = {
-      {"version", "tokwatt", Cell(kVersion)},
-      {"compiler", "built with", Cell(kCompiler)},
-      {"os", "system", mask(machine.os)},
-      {"environment", "inside",
-       machine.environment.empty() ? Cell("no container, no VM")
-                                    : Cell(mask(machine.environment))}};
+  head.lines = {{"version", "tokwatt", Cell(kVersion)},
+                {"compiler", "built with", Cell(kCompiler)},
+                {"os", "system", mask(machine.os)},
+                {"environment", "inside",
+                 machine.environment.empty() ? Cell("no container, no VM")
+                                             : Cell(mask(machine.environment))}};
   report.sections.push_back(std::move(head));
 
   Section steps;

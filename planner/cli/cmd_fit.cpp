@@ -39,7 +39,7 @@ report::Table fit_table(const planner::FitResult& result, std::size_t top) {
   table.key = "models";
   const std::string currency = result.rows.empty() ? "" : result.rows.front().plan.cost.currency;
   table.columns = {
-      {.key = "rank", .title = "#"},
+      {.key = "rank"},
       {.key = "model", .title = "model", .align = Align::left},
       {.key = "quant", .title = "quant", .align = Align::left},
       {.key = "file_size_bytes", .title = "size", .unit = "GiB"},
@@ -52,13 +52,14 @@ report::Table fit_table(const planner::FitResult& result, std::size_t top) {
        .estimate = true},
       {.key = "decode_tok_per_s", .title = "decode", .unit = "tok/s", .estimate = true},
       {.title = "90 %", .unit = "band", .priority = 3},
-      {.key = "decode_power_w", .title = "power", .unit = "W", .priority = 4, .estimate = true},
+      {.key = "decode_power_w", .title = "draw", .unit = "W", .priority = 4, .estimate = true},
       {.key = "cost_per_month",
        .title = "month",
        .unit = currency,
        .priority = 1,
        .estimate = true},
       {.key = "evidence", .title = "evidence", .align = Align::left, .priority = 5},
+      {.key = "quality_source"},
       {.key = "quality_percentile"},
       {.key = "quant_loss"},
       {.key = "speed_credit"},
@@ -84,6 +85,7 @@ report::Table fit_table(const planner::FitResult& result, std::size_t top) {
             report::estimate_json(plan.cost.cost_per_month)),
         Cell(evidence(row.quality), hwdb::Json(),
              row.quality.percentile ? report::Tone::plain : report::Tone::dim),
+        Cell("", row.quality.source),
         Cell("", row.quality.percentile ? hwdb::Json(*row.quality.percentile) : hwdb::Json()),
         Cell("", row.quant_loss),
         Cell("", row.speed_credit),

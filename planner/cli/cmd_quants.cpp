@@ -73,7 +73,7 @@ hwdb::Result<Outcome> cmd_quants(Session& session) {
   for (const planner::QuantRow& row : *rows) {
     const planner::Plan& plan = row.plan;
     const bool speed = plan.speed_known && plan.memory.fits != planner::Fits::no;
-    if (row.recommended) reason = fmt::format("{}: {}", row.quant, row.reason);
+    if (row.recommended) reason = row.reason;
     borrowed |= row.loss.has_value() && !row.loss_of_this_model;
     table.rows.push_back({
         Cell("", row.recommended),
@@ -96,7 +96,7 @@ hwdb::Result<Outcome> cmd_quants(Session& session) {
   report.sections.push_back(std::move(head));
   report::Section tail;
   tail.sentences.push_back(
-      {reason.empty() ? std::string("None of them fits this machine.") : "Take " + reason + ".",
+      {reason.empty() ? std::string("None of them fits this machine.") : "Take " + reason,
        hwdb::Json(), reason.empty() ? Tone::bad : Tone::good});
   tail.lines.push_back({"recommendation", "", Cell("", reason)});
   if (borrowed) tail.notes.emplace_back("* measured on another model, named in the source");

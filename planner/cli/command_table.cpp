@@ -28,7 +28,8 @@ constexpr std::array kInspectExamples = {
     Examples("tokwatt inspect ollama:llama3.1:8b"),
 };
 constexpr std::array kListExamples = {
-    Examples("tokwatt list gpus 4090"),
+    Examples("tokwatt list gpus 4090        tables: gpus cpus models quants tariffs"),
+    Examples("                              apis links systems machines"),
     Examples("tokwatt list models qwen"),
     Examples("tokwatt list tariffs --format csv"),
 };
@@ -58,9 +59,7 @@ constexpr std::array kCommands = {
     CommandInfo{"bill", "[MODEL]", "what running it adds to the power bill", kBillExamples,
                 kPlanning | kQuant | kBill, 0, 1},
     CommandInfo{"inspect", "FILE", "what is in a model file", kInspectExamples, kAlways, 1, 1},
-    CommandInfo{"list", "TABLE [FILTER]",
-                "what is known: gpus, cpus, models, quants, tariffs, "
-                "apis, links, systems, machines",
+    CommandInfo{"list", "TABLE [FILTER]", "what is known: gpus, models, tariffs and more",
                 kListExamples, kAlways, 1, 2},
     CommandInfo{"batch", "[FILE]", "one JSON scenario a line in, one JSON result a line out",
                 kBatchExamples, kAlways, 0, 1},

@@ -59,7 +59,7 @@ std::string mark(const hwdb::Sourced<T>& figure) {
 std::string gpu_list(const hwdb::Machine& machine) {
   std::string text;
   for (const auto& [n, gpu] : gpu_groups(machine)) {
-    text += fmt::format("{}{}", text.empty() ? "" : " + ", times(n, gpu->name));
+    text += fmt::format("{}{}", text.empty() ? "" : " + ", times(n, short_name(gpu->name)));
   }
   return text;
 }
@@ -83,11 +83,11 @@ std::string_view bound_words(planner::Bound bound) {
 std::string machine_sentence(const hwdb::Machine& machine) {
   std::string text;
   for (const auto& [n, gpu] : gpu_groups(machine)) {
-    text +=
-        fmt::format("{} with {}{}; ", times(n, gpu->name), n > 1 ? "each " : "", gpu_figures(*gpu));
+    text += fmt::format("{} with {}{}; ", times(n, short_name(gpu->name)), n > 1 ? "each " : "",
+                        gpu_figures(*gpu));
   }
   if (!machine.cpu.name.empty()) {
-    text += machine.cpu.name;
+    text += short_name(machine.cpu.name);
     if (machine.cpu.cores > 0) text += fmt::format(" ({} cores)", machine.cpu.cores);
     text += ", ";
   }
@@ -105,12 +105,13 @@ report::Section machine_section(const hwdb::Machine& machine) {
   section.lines.push_back({"name", "machine", machine.name});
   bool first = true;
   for (const auto& [n, gpu] : gpu_groups(machine)) {
-    section.lines.push_back({"", first ? "GPU" : "",
-                             fmt::format("{}, {}{}", times(n, gpu->name), gpu_figures(*gpu),
-                                         gpu->bandwidth ? mark(*gpu->bandwidth) : "")});
+    section.lines.push_back(
+        {"", first ? "GPU" : "",
+         fmt::format("{}, {}{}", times(n, short_name(gpu->name)), gpu_figures(*gpu),
+                     gpu->bandwidth ? mark(*gpu->bandwidth) : "")});
     first = false;
   }
-  std::string cpu = machine.cpu.name.empty() ? "unknown" : machine.cpu.name;
+  std::string cpu = machine.cpu.name.empty() ? "unknown" : short_name(machine.cpu.name);
   if (machine.cpu.cores > 0) cpu += fmt::format(", {} cores", machine.cpu.cores);
   section.lines.push_back({"cpu", "CPU", cpu});
   section.lines.push_back(
@@ -132,13 +133,23 @@ report::Section machine_section(const hwdb::Machine& machine) {
   return section;
 }
 
+std::string short_name(const std::string& device) {
+  std::string_view name = device;
+  for (const std::string_view prefix :
+       {"NVIDIA GeForce ", "NVIDIA ", "AMD Radeon ", "AMD ", "Intel "}) {
+    if (name.starts_with(prefix)) return std::string(name.substr(prefix.size()));
+  }
+  return device;
+}
+
 std::string device_name(const hwdb::Machine& machine, std::int32_t gpu) {
   if (gpu < 0 || static_cast<std::size_t>(gpu) >= machine.gpus.size()) return "CPU";
   const std::string& name = machine.gpus[static_cast<std::size_t>(gpu)].name;
+  const std::string shown = short_name(name);
   const auto same = [&](const hwdb::GpuInfo& other) { return other.name == name; };
-  if (std::ranges::count_if(machine.gpus, same) == 1) return name;
+  if (std::ranges::count_if(machine.gpus, same) == 1) return shown;
   const auto end = machine.gpus.begin() + gpu;
-  return fmt::format("{} #{}", name, std::count_if(machine.gpus.begin(), end, same) + 1);
+  return fmt::format("{} #{}", shown, std::count_if(machine.gpus.begin(), end, same) + 1);
 }
 
 std::string verdict_sentence(const planner::Plan& plan, const hwdb::Machine& machine) {

@@ -21,7 +21,9 @@ std::string verdict_sentence(const planner::Plan& plan, const hwdb::Machine& mac
 /// Speed and money in one sentence; "" when speed is not known.
 std::string speed_sentence(const planner::Plan& plan);
 
-/// The device's name; GPUs of one name are numbered.
+/// A device's name without the words that say nothing beside it: "RTX 4090", "RX 7900 XTX".
+std::string short_name(const std::string& device);
+/// The short name; GPUs of one name are numbered.
 std::string device_name(const hwdb::Machine& machine, std::int32_t gpu);
 /// One addend as its arithmetic: "140.0 GB / (120 GB/s x 0.80) = 1.46 s".
 std::string term_text(const planner::TimeTerm& term);

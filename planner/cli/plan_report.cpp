@@ -41,10 +41,10 @@ Section memory_section(const planner::Plan& plan) {
   for (const planner::DeviceMemory& d : plan.memory.devices) {
     Cell total = report::bytes_cell(d.total());
     total.tone = d.total() > d.budget ? report::Tone::bad : report::Tone::strong;
-    table.rows.push_back({d.device, report::bytes_cell(d.weights), report::bytes_cell(d.kv_cache),
-                          report::bytes_cell(d.state), report::bytes_cell(d.compute),
-                          report::bytes_cell(d.output), report::bytes_cell(d.overhead), total,
-                          report::bytes_cell(d.budget)});
+    table.rows.push_back({Cell(short_name(d.device), d.device), report::bytes_cell(d.weights),
+                          report::bytes_cell(d.kv_cache), report::bytes_cell(d.state),
+                          report::bytes_cell(d.compute), report::bytes_cell(d.output),
+                          report::bytes_cell(d.overhead), total, report::bytes_cell(d.budget)});
   }
   section.tables.push_back(std::move(table));
   const planner::Placement& placement = plan.placement;

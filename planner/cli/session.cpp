@@ -129,6 +129,10 @@ Result<MachinePointer> Session::machine(const std::string& rig) {
   return shared(std::move(*machine));
 }
 
+Result<hwdb::ModelFile> Session::model_file(const std::string& name) {
+  return hwdb::open_model_file(name);
+}
+
 Result<ModelPointer> Session::model(const std::string& name, const std::string& quant) {
   planner::ResolvedModel resolved;
   const bool stored = name.starts_with("ollama:") || name.starts_with("lmstudio:");

@@ -1,4 +1,6 @@
 // SPDX-License-Identifier: MIT
+#include <algorithm>
+
 #include "planner/report/escape.h"
 #include "planner/report/report.h"
 
@@ -15,6 +17,7 @@ std::string fence_for(const Section& section) {
 }
 
 void write_table(const Table& table, std::string* out) {
+  if (std::ranges::all_of(table.columns, [](const Column& c) { return c.title.empty(); })) return;
   std::string head = "|", rule = "|";
   for (const Column& column : table.columns) {
     if (column.title.empty()) continue;
@@ -41,12 +44,15 @@ std::string render_markdown(const Report& report) {
   for (const Section& section : report.sections) {
     if (!section.title.empty()) out += "## " + escape_markdown(section.title) + "\n\n";
     for (const Cell& sentence : section.sentences) out += escape_markdown(sentence.text) + "\n\n";
+    bool has_lines = false;
     for (const Line& line : section.lines) {
+      if (line.label.empty() && line.cell.text.empty()) continue;
+      has_lines = true;
       const bool more = line.label.empty();
       out += more ? "  " : "- " + escape_markdown(line.label) + ": ";
       out += escape_markdown(line.cell.text) + "\n";
     }
-    if (!section.lines.empty()) out += '\n';
+    if (has_lines) out += '\n';
     for (const Table& table : section.tables) {
       if (!table.rows.empty()) write_table(table, &out);
     }

@@ -19,11 +19,14 @@ class TextRenderer {
       : width_(std::max<std::size_t>(options.width, 20)), color_(options.color) {}
 
   std::string render(const Report& report) {
+    std::string page;
     for (const Section& section : report.sections) {
-      if (!out_.empty()) out_ += '\n';
+      out_.clear();
       render(section);
+      if (!page.empty() && !out_.empty()) page += '\n';
+      page += out_;
     }
-    return std::move(out_);
+    return page;
   }
 
  private:
@@ -73,9 +76,14 @@ class TextRenderer {
       wrap(sentence.text, indent, indent.size(), sentence.tone);
     }
     render_lines(section.lines, indent);
-    bool separate = !section.lines.empty() || !section.sentences.empty();
+    const bool has_lines = std::ranges::any_of(section.lines, [](const Line& line) {
+      return !line.label.empty() || !line.cell.text.empty();
+    });
+    bool separate = has_lines || !section.sentences.empty();
     for (const Table& table : section.tables) {
-      if (table.rows.empty()) continue;
+      const bool shown = std::ranges::any_of(
+          table.columns, [](const Column& column) { return !column.title.empty(); });
+      if (table.rows.empty() || !shown) continue;
       if (separate) out_ += '\n';
       render(table, indent);
       separate = true;

@@ -135,6 +135,10 @@ Outcome detect_cpu(Scene* scene) {
                                  : engine::features_from_cpuinfo(flags).names();
   if (const std::string name = name_of_board(scene->board, scene->compatible); !name.empty())
     cpu.name = name;
+  // Arm machines with PC firmware name no processor; the maker's board does.
+  const auto product = scene->sys.read_text("/sys/class/dmi/id/product_name", 256);
+  if (cpu.name.empty() && product && product->find("DGX_Spark") != std::string::npos)
+    cpu.name = "NVIDIA GB10";
   if (cpu.name.empty()) cpu.name = name_of_arm_core(implementer, part);
   if (head.empty()) return {Status::error, "/proc/cpuinfo is not readable"};
   if (cpu.name.empty()) return {Status::ok, "the processor does not say its name"};

@@ -60,10 +60,12 @@ GpuInfo::Kind kind_of(const Scene& scene, const GpuSighting& gpu) {
   return gpu.pci_address.empty() ? Kind::unified : Kind::discrete;
 }
 
-GpuInfo::Backend backend_of(std::uint32_t vendor, GpuInfo::Kind kind) {
+GpuInfo::Backend backend_of(const GpuSighting& gpu, GpuInfo::Kind kind) {
   const bool own = kind == GpuInfo::Kind::discrete;
+  const std::uint32_t vendor = gpu.vendor_id;
   if (vendor == kNvidia) return GpuInfo::Backend::cuda;
-  if (vendor == kAmd && own) return GpuInfo::Backend::rocm;
+  // The kernel's older driver, radeon, knows no compute.
+  if (vendor == kAmd && own && gpu.kernel_driver != "radeon") return GpuInfo::Backend::rocm;
   if (vendor == kIntel && own) return GpuInfo::Backend::sycl;
   return GpuInfo::Backend::vulkan;
 }
@@ -156,7 +158,7 @@ GpuInfo info_of(Scene* scene, const GpuSighting& gpu) {
   out.name = name_of(gpu);
   out.vendor = gpu_vendor(gpu.vendor_id);
   out.kind = kind_of(*scene, gpu);
-  out.backend = backend_of(gpu.vendor_id, out.kind);
+  out.backend = backend_of(gpu, out.kind);
   out.pci_address = gpu.pci_address;
   if (gpu.vendor_id != 0 && gpu.vendor_id <= 0xffff)
     out.pci_id = fmt::format("{:04x}:{:04x}", gpu.vendor_id, gpu.device_id);
