@@ -6,18 +6,17 @@
 #include <algorithm>
 #include <cctype>
 #include <cmath>
-#include <fstream>
 #include <map>
 #include <sstream>
 #include <string>
 
-#include "hwdb/facts_fixture.h"
 #include "hwdb/json_rows.h"
+#include "hwdb/testing/csv.h"
 
 namespace planner {
 namespace {
 
-using Row = std::map<std::string, std::string>;
+using Row = hwdb::CsvRow;
 constexpr double kMiB = 1024.0 * 1024.0;
 
 const std::map<std::string, hwdb::ModelShape>& shapes() {
@@ -86,11 +85,7 @@ ComputePlacement placement_of(const Row& row, std::uint32_t n_layers) {
 }
 
 TEST(ComputeGraph, ReservesWhatLlamaCppReserves) {
-  std::ifstream in(TOKWATT_SOURCE_DIR +
-                   std::string("/tests/fixtures/llamacpp_compute_buffers.csv"));
-  std::stringstream text;
-  text << in.rdbuf();
-  const auto rows = hwdb::facts::parse_csv(text.str());
+  const auto rows = hwdb::read_fixture("llamacpp_compute_buffers.csv");
   ASSERT_GT(rows.size(), 400u);
   std::size_t buffers = 0, exact = 0;
   for (const Row& row : rows) {
@@ -119,11 +114,10 @@ TEST(ComputeGraph, ReservesWhatLlamaCppReserves) {
 }
 
 TEST(ComputeGraph, MatchesThePrintedBuffersOfCpuRuns) {
-  const auto text = hwdb::facts::read_fact("llamacpp_memory_truth.csv");
-  if (!text) GTEST_SKIP() << "the collected facts are not beside this source tree";
-  const auto rows = hwdb::facts::parse_csv(*text);
-  ASSERT_GE(rows.size(), 72u);
-  for (const Row& row : rows) {
+  const auto rows = hwdb::read_facts("llamacpp_memory_truth.csv");
+  if (!rows) GTEST_SKIP() << "the collected facts are not beside this source tree";
+  ASSERT_GE(rows->size(), 72u);
+  for (const Row& row : *rows) {
     const auto shape = shapes().find(row.at("model"));
     ASSERT_NE(shape, shapes().end()) << row.at("model");
     ComputeRequest request;

@@ -39,7 +39,7 @@ TEST_P(Golden, PrintsWhatIsExpected) {
   std::string command = text_of(GetParam() / "command");
   ASSERT_FALSE(command.empty());
   if (command.back() == '\n') command.pop_back();
-  const Run run = run_shell("cd " + GetParam().string() +
+  const ProgramRun run = run_shell("cd " + GetParam().string() +
                             " && export HOME=/nonexistent XDG_STATE_HOME=/nonexistent && " +
                             kProgram + " " + command);
   const fs::path expected = GetParam() / "expected";
