@@ -20,7 +20,7 @@ bool blank(std::string_view line) {
 
 hwdb::Result<Plan> plan_scenario(const Scenario& scenario, const ResolvedModel& model,
                                  const hwdb::Machine& machine, const hwdb::TariffRow* tariff,
-                                 const Assumptions* assumptions) {
+                                 const Assumptions* assumptions, const hwdb::CacheRecipe* recipe) {
   PlanInputs inputs;
   inputs.model = &model.costs;
   inputs.machine = &machine;
@@ -28,6 +28,7 @@ hwdb::Result<Plan> plan_scenario(const Scenario& scenario, const ResolvedModel& 
   inputs.workload = scenario.workload;
   inputs.tariff = tariff;
   inputs.assumptions = assumptions;
+  inputs.cache_recipe = recipe;
   auto plan = make_plan(inputs);
   if (!plan) return plan;
   plan->scenario = scenario;
@@ -61,7 +62,25 @@ hwdb::Result<Plan> Batch::plan(const Scenario& scenario) {
       &tariffs_, scenario.tariff, [&] { return sources_.tariff(scenario.tariff); });
   if (!tariff) return tariff.error();
 
-  return plan_scenario(scenario, **model, **machine, *tariff, sources_.assumptions);
+  // Everything of the settings that the cache's rules depend on.
+  const RunSettings& settings = scenario.settings;
+  key_ += '\n';
+  key_ += settings.cache_type_k;
+  key_ += '/';
+  key_ += settings.cache_type_v;
+  key_ += static_cast<char>('a' + static_cast<int>(settings.runtime));
+  key_ += settings.flash_attn ? '+' : '-';
+  using Recipe = std::shared_ptr<const hwdb::CacheRecipe>;
+  const auto& recipe = cached<Recipe>(&recipes_, key_, [&]() -> hwdb::Result<Recipe> {
+    const auto request = cache_request_of(settings);
+    if (!request) return request.error();
+    auto made = hwdb::make_cache_recipe((*model)->costs.shape, *request);
+    if (!made) return made.error();
+    return std::make_shared<const hwdb::CacheRecipe>(std::move(*made));
+  });
+  // Without one make_plan tells the error, or that only sizes are known.
+  return plan_scenario(scenario, **model, **machine, *tariff, sources_.assumptions,
+                       recipe ? recipe->get() : nullptr);
 }
 
 bool Batch::answer(std::string_view line, std::string* out) {

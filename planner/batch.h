@@ -8,6 +8,7 @@
 #include <string_view>
 #include <unordered_map>
 
+#include "hwdb/kv_cache.h"
 #include "hwdb/machine.h"
 #include "hwdb/op_counts.h"
 #include "hwdb/result.h"
@@ -24,11 +25,12 @@ struct ResolvedModel {
   std::vector<std::string> notes;
 };
 
-/// The plan of one scenario on the given records, with names and notes filled in. Errors as
-/// make_plan.
+/// The plan of one scenario on the given records, with names and notes filled in. `recipe` as in
+/// PlanInputs. Errors as make_plan.
 hwdb::Result<Plan> plan_scenario(const Scenario& scenario, const ResolvedModel& model,
                                  const hwdb::Machine& machine, const hwdb::TariffRow* tariff,
-                                 const Assumptions* assumptions);
+                                 const Assumptions* assumptions,
+                                 const hwdb::CacheRecipe* recipe = nullptr);
 
 /// How names become records: the only door of a batch to files and to this machine.
 struct BatchSources {
@@ -62,6 +64,7 @@ class Batch {
   Cache<std::shared_ptr<const ResolvedModel>> models_;
   Cache<std::shared_ptr<const hwdb::Machine>> machines_;
   Cache<const hwdb::TariffRow*> tariffs_;
+  Cache<std::shared_ptr<const hwdb::CacheRecipe>> recipes_;
   std::string key_;
 };
 

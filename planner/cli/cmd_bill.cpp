@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
 
 #include "hwdb/names.h"
 #include "planner/cli/commands.h"
@@ -70,6 +71,17 @@ report::Table duty_table(const std::vector<Row>& rows, const hwdb::TariffRow& ta
   return table;
 }
 
+/// A model's name without the words that offers add to it: tuning, packaging, publisher.
+std::string bare_name(const std::string& text) {
+  constexpr std::array<std::string_view, 10> kAdded = {
+      "instruct", "it", "chat", "instant", "versatile", "turbo", "lite", "fp8", "meta", "maas"};
+  std::vector<std::string> words = hwdb::name_words(text);
+  std::erase_if(words, [&](const std::string& word) {
+    return std::ranges::find(kAdded, std::string_view(word)) != kAdded.end();
+  });
+  return hwdb::join_words(words);
+}
+
 /// API offers of the same model: what the month's tokens would cost there.
 report::Section api_section(const hwdb::Catalog& catalog, const hwdb::ModelRow& model,
                             const planner::Workload& w, const planner::CostEstimate& own) {
@@ -91,21 +103,20 @@ report::Section api_section(const hwdb::Catalog& catalog, const hwdb::ModelRow& 
   names.push_back(model.id);
   const double requests = w.requests_per_day * 30;
   for (const hwdb::ApiPriceRow& row : catalog.api_prices()) {
-    std::string offered = row.model;
-    offered = offered.substr(offered.find_last_of('/') + 1);
-    const bool same = std::ranges::any_of(names, [&](const std::string& name) {
-      return hwdb::normalise_name(name) == hwdb::normalise_name(offered);
-    });
+    const std::string offered = bare_name(row.model.substr(row.model.find_last_of('/') + 1));
+    const bool same = std::ranges::any_of(
+        names, [&](const std::string& name) { return bare_name(name) == offered; });
     if (!same) continue;
     const double cached = row.cached_input_per_mtok ? w.cached_fraction : 0;
     const double input = w.n_prompt * ((1 - cached) * row.input_per_mtok +
                                        cached * row.cached_input_per_mtok.value_or(0));
     const double cost = requests * (input + w.n_gen * row.output_per_mtok) / 1e6;
-    table.rows.push_back({fmt::format("{} {}", row.provider, row.name),
-                          Cell(report::money_text(row.input_per_mtok), row.input_per_mtok),
-                          Cell(report::money_text(row.output_per_mtok), row.output_per_mtok),
-                          Cell(report::money_text(cost), cost), Cell("", row.currency),
-                          row.currency, row.origin.as_of});
+    table.rows.push_back(
+        {fmt::format("{} {}", row.provider, row.name.empty() ? row.model : row.name),
+         Cell(report::money_text(row.input_per_mtok), row.input_per_mtok),
+         Cell(report::money_text(row.output_per_mtok), row.output_per_mtok),
+         Cell(report::money_text(cost), cost), Cell("", row.currency), row.currency,
+         row.origin.as_of});
   }
   if (table.rows.empty()) {
     section.sentences.emplace_back("No price of this model is in the catalogue.");

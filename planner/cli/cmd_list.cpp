@@ -24,7 +24,8 @@ std::string lower(std::string_view text) {
   return out;
 }
 
-/// True when every word of the filter stands somewhere in id, name or an alias.
+/// True when every word of the filter begins a word of id, name or an alias; from four letters on
+/// it may also stand inside one ("us" is not "Ausgrid", but "coder" is in "qwen2.5coder").
 class Filter {
  public:
   explicit Filter(std::string_view text) {
@@ -39,11 +40,20 @@ class Filter {
     std::string all;
     for (const std::string_view name : names) all += lower(name) + '\n';
     for (const std::string& alias : aliases) all += lower(alias) + '\n';
-    return std::ranges::all_of(
-        words_, [&](const std::string& word) { return all.find(word) != std::string::npos; });
+    return std::ranges::all_of(words_,
+                               [&](const std::string& word) { return stands_in(all, word); });
   }
 
  private:
+  static bool stands_in(const std::string& all, const std::string& word) {
+    for (std::size_t at = all.find(word); at != std::string::npos; at = all.find(word, at + 1)) {
+      if (word.size() >= 4 || at == 0 || !std::isalnum(static_cast<unsigned char>(all[at - 1]))) {
+        return true;
+      }
+    }
+    return false;
+  }
+
   std::vector<std::string> words_;
 };
 
@@ -293,7 +303,7 @@ Table list_apis(const hwdb::Catalog& catalog, const Filter& filter) {
     auto& out = table.rows.emplace_back();
     out = {row.id,
            row.provider,
-           row.name,
+           row.name.empty() ? row.model : row.name,
            cells.figure("input_per_mtok", std::optional<double>(row.input_per_mtok)),
            cells.figure("cached_input_per_mtok", row.cached_input_per_mtok),
            cells.figure("output_per_mtok", std::optional<double>(row.output_per_mtok)),

@@ -18,6 +18,25 @@ using report::Cell;
 using report::Section;
 using report::Table;
 
+/// Short names of the plan's devices; GPUs of one name are numbered.
+std::vector<std::string> device_names(const planner::Plan& plan) {
+  std::vector<std::string> names;
+  for (const planner::DeviceMemory& device : plan.memory.devices) {
+    const auto same = [&](const planner::DeviceMemory& other) {
+      return other.device == device.device;
+    };
+    std::string name = short_name(device.device);
+    if (std::ranges::count_if(plan.memory.devices, same) > 1) {
+      const std::string numbered = name + " #";
+      const auto before = std::ranges::count_if(
+          names, [&](const std::string& other) { return other.starts_with(numbered); });
+      name = fmt::format("{}{}", numbered, before + 1);
+    }
+    names.push_back(std::move(name));
+  }
+  return names;
+}
+
 Section memory_section(const planner::Plan& plan) {
   Section section;
   section.key = "memory";
@@ -38,10 +57,12 @@ Section memory_section(const planner::Plan& plan) {
   bool has_state = false;
   for (const planner::DeviceMemory& d : plan.memory.devices) has_state |= d.state.value > 0;
   if (!has_state) table.columns[3].title.clear();
-  for (const planner::DeviceMemory& d : plan.memory.devices) {
+  const std::vector<std::string> names = device_names(plan);
+  for (std::size_t i = 0; i < names.size(); ++i) {
+    const planner::DeviceMemory& d = plan.memory.devices[i];
     Cell total = report::bytes_cell(d.total());
     total.tone = d.total() > d.budget ? report::Tone::bad : report::Tone::strong;
-    table.rows.push_back({Cell(short_name(d.device), d.device), report::bytes_cell(d.weights),
+    table.rows.push_back({Cell(names[i], d.device), report::bytes_cell(d.weights),
                           report::bytes_cell(d.kv_cache), report::bytes_cell(d.state),
                           report::bytes_cell(d.compute), report::bytes_cell(d.output),
                           report::bytes_cell(d.overhead), total, report::bytes_cell(d.budget)});

@@ -130,15 +130,22 @@ Result<MachinePointer> Session::machine(const std::string& rig) {
 }
 
 Result<hwdb::ModelFile> Session::model_file(const std::string& name) {
-  return hwdb::open_model_file(name);
+  if (!hwdb::is_store_name(name)) return hwdb::open_model_file(name);
+  const hwdb::StoreRoots roots = hwdb::default_store_roots(
+      environment_.home,
+      [this](std::string_view variable) { return environment_.lookup(variable).value_or(""); });
+  auto stored = hwdb::find_store_model(roots, name);
+  if (!stored) return stored.error();
+  return hwdb::open_model_file(stored->path);
 }
 
 Result<ModelPointer> Session::model(const std::string& name, const std::string& quant) {
   planner::ResolvedModel resolved;
-  const bool stored = name.starts_with("ollama:") || name.starts_with("lmstudio:");
+  const bool stored = hwdb::is_store_name(name);
   if (stored || looks_like_path(name) || (name.find('/') != std::string::npos && exists(name))) {
     auto file = model_file(name);
     if (!file) return file.error();
+    if (auto status = hwdb::check_plannable(*file); !status) return status.error();
     auto costs = hwdb::model_costs_of_file(*file);
     if (!costs) return costs.error();
     resolved.name = name.substr(stored ? 0 : name.find_last_of('/') + 1);

@@ -12,6 +12,7 @@ namespace {
 constexpr std::string_view kIndent = "  ";
 constexpr std::size_t kGap = 2;        // between table columns
 constexpr std::size_t kMinColumn = 8;  // a left column is not cut below this
+constexpr std::size_t kMinWords = 24;  // nor one of sentences, before it is dropped
 
 class TextRenderer {
  public:
@@ -137,15 +138,15 @@ class TextRenderer {
       return sum;
     };
     while (total() > room) {
-      // A wide last column of words is cut before a figure is dropped, down to half of its width.
+      // A column of words is cut before it is dropped, down to half of its width.
       const auto worst = std::ranges::max_element(
           layout.shown, {}, [&](std::size_t i) { return table.columns[i].priority; });
       if (worst == layout.shown.end() || table.columns[*worst].priority == 0) break;
       const std::size_t index = *worst;
       const std::size_t over = total() - room;
       std::size_t& width = layout.widths[index];
-      const std::size_t least =
-          std::max({kMinColumn, width / 2, display_width(table.columns[index].title)});
+      const std::size_t least = std::max(
+          {kMinColumn, std::min(width / 2, kMinWords), display_width(table.columns[index].title)});
       if (table.columns[index].align == Align::left && width >= over + least) {
         width -= over;
         break;
