@@ -8,6 +8,7 @@
 #include <utility>
 #include <vector>
 
+#include "hwdb/catalog.h"
 #include "hwdb/gguf.h"
 #include "hwdb/gguf_shape.h"
 #include "hwdb/gguf_vocabulary.h"
@@ -247,9 +248,16 @@ class GgufModelReader {
   }
 
   void name_quantization(const std::string& path) {
+    if (model_.dtypes.empty()) return;
+    // The name first: makers of mixes keep the number of the preset they started from.
     model_.quantization = preset_in_file_name(path);
-    if (model_.quantization.empty() && !model_.dtypes.empty())
-      model_.quantization = model_.dtypes.front().name;
+    if (!model_.quantization.empty()) return;
+    if (model_.file_type) {
+      const auto& presets = Catalog::builtin().presets();
+      const auto preset = std::ranges::find(presets, model_.file_type, &PresetRow::ftype_id);
+      if (preset != presets.end()) model_.quantization = preset->id;
+    }
+    if (model_.quantization.empty()) model_.quantization = model_.dtypes.front().name;
   }
 
   const ReadAt& read_at_;

@@ -261,6 +261,14 @@ TEST(GgufShape, ALlamaIsReadWhole) {
   EXPECT_EQ(model->quantization, "F32");
 }
 
+TEST(GgufShape, ThePresetIsNamedByItsNumber) {
+  const TempFolder folder;
+  const std::string bytes = llama({}, u32("general.file_type", 15));
+  EXPECT_EQ(open_gguf(folder.write("blob", bytes))->quantization, "Q4_K_M");
+  EXPECT_EQ(open_gguf(folder.write("model-Q4_K_L.gguf", bytes))->quantization, "Q4_K_L");
+  EXPECT_EQ(open_gguf(folder.write("blob", bytes))->file_type, 15u);
+}
+
 TEST(GgufShape, AnUnknownArchitectureSaysWhatIsMissing) {  // P02
   TinyLlama tiny;
   tiny.architecture = "new-thing";

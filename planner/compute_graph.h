@@ -12,11 +12,30 @@
 
 namespace planner {
 
+// What a GPU run puts where, read from llama.cpp's scheduler and checked against it (see
+// tests/fixtures/README.md):
+// * Inputs (token ids, positions, cache places, masks, output ids), the looked-up embedding rows
+// and
+//   a reserve for ready-made embeddings are in the host's buffer, pinned when there is a GPU; each
+//   GPU that needs one has its own copy.
+// * -ngl N puts the output and the last N - 1 blocks on GPUs; --n-cpu-moe N keeps the expert
+//   matrices of the first N blocks on the host; a block's cache follows it unless -nkvo is given.
+// * A prompt of 32 tokens or more still computes the host's blocks on the first GPU: each weight
+//   matrix is copied there for its one product, so that the compute buffer must hold the largest
+//   one (with experts: all experts of one matrix), and the block's cache is copied for flash
+//   attention.
+// * Several GPUs with the whole model on them form a pipeline: every input four times per device.
+// * Flash attention on CUDA unpacks a quantized cache to half precision beside its result. Builds
+// of
+//   2025 did so in CUDA's own pool: there the buffer is smaller and the card as full.
+// The driver's context and CUDA's pool and cuBLAS workspaces are no compute buffers.
+
 /// How one micro-batch is run, as far as scratch memory depends on it. The cells are those of the
 /// cache as allocated (hwdb::LayerCache), per sequence or of the pool when unified.
 struct ComputeRequest {
   std::uint32_t n_tokens = 512;   // micro-batch, not above the context
-  std::uint32_t n_outputs = 512;  // tokens of it with logits: llama.cpp reserves for all of them
+  std::uint32_t n_outputs = 512;  // with logits; llama-cli and llama-bench reserve for all tokens,
+                                  // llama-server for n_parallel (and drafts)
   std::uint32_t n_seq = 1;
   bool unified = false;  // one pool of cells for all sequences
   std::uint64_t cells = 4096;

@@ -4,24 +4,13 @@
 #include <algorithm>
 #include <map>
 #include <utility>
-#include <vector>
 
-#include "planner/graph_traits.h"
+#include "planner/decoder_builder.h"
 
 namespace planner {
 namespace {
 
 constexpr std::uint32_t kPinningBatch = 32;  // below it llama.cpp pins each norm to its block's GPU
-constexpr std::uint64_t kRotation = 64;      // smallest rotation of a quantized cache
-
-/// What one block is and where its parts are.
-struct Block {
-  hwdb::LayerShape layer;
-  std::uint32_t index = 0;
-  int device = 0, cache_device = 0, expert_device = 0;
-  bool last = false;
-  bool rope = true;
-};
 
 bool same_kind(const Block& a, const Block& b) {
   const hwdb::LayerShape& x = a.layer;
@@ -33,71 +22,7 @@ bool same_kind(const Block& a, const Block& b) {
          a.expert_device == b.expert_device && a.rope == b.rope;
 }
 
-class DecoderGraph {
- public:
-  DecoderGraph(const hwdb::ModelShape& shape, const ComputeRequest& request,
-               const ComputePlacement& placement, std::uint32_t n_tokens)
-      : shape_(shape),
-        request_(request),
-        placement_(placement),
-        traits_(graph_traits(shape)),
-        host_(static_cast<int>(placement.n_gpus)),
-        n_tokens_(n_tokens),
-        flash_(request.flash_attn && !traits_.never_flash) {}
-
-  TensorGraph build();
-
- private:
-  std::vector<Block> representative_blocks() const;
-  int device_of(std::uint32_t layer) const;
-  bool turns(const Block& block) const;
-
-  WeightPlace matrix(int device, std::uint64_t rows, std::uint64_t columns) const {
-    return {device,
-            static_cast<std::uint64_t>(static_cast<double>(rows) * static_cast<double>(columns) *
-                                       placement_.bytes_per_weight)};
-  }
-  WeightPlace vector(int device, std::uint64_t n) const { return {device, n * 4}; }
-
-  int multiply(int in, std::uint64_t n_in, std::uint64_t n_out, Dim tokens, int device,
-               bool bias = false);
-  int norm(int in, const Block& block, bool pinned = true, bool bias_by_kind = true);
-  int norm_at(int in, std::uint64_t n, int device, int pin, bool with_bias);
-
-  struct Heads {
-    int q = kNoTensor, k = kNoTensor, v = kNoTensor, gate = kNoTensor;
-  };
-  Heads project(int in, const Block& block);
-  int rotated(int in, int rotation);
-  int attend(const Block& block, const Heads& heads);
-  int attend_latent(const Block& block, int in);
-  int attention_core(const Block& block, int q, int k, int v, std::uint64_t head_dim_k,
-                     std::uint64_t head_dim_v, std::uint64_t n_kv_heads, bool v_transposed,
-                     int decompress);
-  int states_of(int cache, std::uint64_t width);
-  int mix_by_delta_rule(const Block& block, int in);
-  int feed_forward(int in, std::uint64_t width, Dim tokens, int device);
-  int experts(int in, const Block& block, Dim tokens);
-  int mix_channels(int in, const Block& block, Dim tokens);
-  int block_output(int in, const Block& block);
-  int add(int a, int b) { return g_.same(GraphOp::overwrites, {a, b}); }
-
-  const hwdb::ModelShape& shape_;
-  const ComputeRequest& request_;
-  const ComputePlacement& placement_;
-  const GraphTraits traits_;
-  const int host_;
-  const std::uint32_t n_tokens_;
-  const bool flash_;
-  TensorGraph g_;
-  int positions_ = kNoTensor, output_ids_ = kNoTensor, state_ids_ = kNoTensor;
-  struct CacheInputs {
-    int k_places = kNoTensor, v_places = kNoTensor, mask = kNoTensor;
-    int k_rotation = kNoTensor, v_rotation = kNoTensor;
-  };
-  CacheInputs full_, window_;
-  bool windowed_ = false;
-};
+}  // namespace
 
 int DecoderGraph::device_of(std::uint32_t layer) const {
   if (layer < placement_.first_gpu_layer || placement_.n_gpus == 0) return host_;
@@ -163,252 +88,6 @@ int DecoderGraph::norm(int in, const Block& block, bool pinned, bool bias_by_kin
   return norm_at(in, shape_.n_embd, block.device, pin ? block.device : kAnyDevice,
                  bias_by_kind && shape_.norm == hwdb::ModelShape::Norm::layernorm);
 }
-
-DecoderGraph::Heads DecoderGraph::project(int in, const Block& block) {
-  const hwdb::LayerShape& l = block.layer;
-  const std::uint64_t dk = l.head_dim_k, dv = l.head_dim_v;
-  const std::uint64_t nq = dk * l.n_heads, nk = dk * l.n_kv_heads, nv = dv * l.n_kv_heads;
-  const Dim tokens = Extent::tokens;
-  const bool bias = shape_.attn_qkv_bias;
-  Heads h;
-  const bool full_norm = shape_.qk_norm == hwdb::ModelShape::QkNorm::full_width;
-  const auto finish = [&](int x, std::uint64_t width, std::uint64_t heads, std::uint64_t dim,
-                          bool normed, bool turned) {
-    const int pin = kAnyDevice;
-    if (normed && full_norm) x = norm_at(x, width, block.device, pin, false);
-    if (full_norm || (!traits_.fused_qkv && g_.at(x).root == kNoTensor))
-      x = g_.view(x, {dim, heads, tokens});
-    if (normed && shape_.qk_norm != hwdb::ModelShape::QkNorm::none && !full_norm)
-      x = norm_at(x, dim, block.device, pin, false);
-    if (turned && block.rope) x = g_.same(GraphOp::rope, {x, positions_});
-    return x;
-  };
-  if (traits_.fused_qkv) {
-    const int qkv = multiply(in, shape_.n_embd, nq + nk + nv, tokens, block.device, bias);
-    h.q = g_.view(qkv, {dk, l.n_heads, tokens}, false);
-    h.k = g_.view(qkv, {dk, l.n_kv_heads, tokens}, false);
-    h.v = g_.view(qkv, {dv, l.n_kv_heads, tokens}, false);
-  } else {
-    if (shape_.attn_output_gate) {  // queries and gates of each head side by side
-      const int both = multiply(in, shape_.n_embd, 2 * nq, tokens, block.device, bias);
-      h.q = g_.view(both, {dk, l.n_heads, tokens}, false);
-      h.gate = g_.op(GraphOp::fresh, {nq, tokens}, {g_.view(both, {dk, l.n_heads, tokens}, false)});
-    } else {
-      h.q = multiply(in, shape_.n_embd, nq, tokens, block.device, bias);
-    }
-    if (l.owns_cache) {
-      h.k = multiply(in, shape_.n_embd, nk, tokens, block.device, bias);
-      h.v = l.v_is_k ? h.k : multiply(in, shape_.n_embd, nv, tokens, block.device, bias);
-    }
-  }
-  h.q = finish(h.q, nq, l.n_heads, dk, true, true);
-  if (h.k != kNoTensor) {
-    h.k = finish(h.k, nk, l.n_kv_heads, dk, true, true);
-    h.v = finish(h.v, nv, l.n_kv_heads, dv, false, false);
-  }
-  return h;
-}
-
-int DecoderGraph::rotated(int in, int rotation) {
-  const Dims ne = g_.at(in).ne;
-  if (!g_.at(in).contiguous) in = g_.op(GraphOp::fresh, ne, {in});
-  const int turned = g_.op(GraphOp::matmul, ne, {rotation, g_.view(in, ne)});
-  return g_.view(turned, ne);
-}
-
-int DecoderGraph::attention_core(const Block& block, int q, int k, int v, std::uint64_t head_dim_k,
-                                 std::uint64_t head_dim_v, std::uint64_t n_kv_heads,
-                                 bool v_transposed, int decompress) {
-  const CacheInputs& inputs = block.layer.window > 0 && windowed_ ? window_ : full_;
-  const Extent cells = block.layer.window > 0 && windowed_ ? Extent::window_cells : Extent::cells;
-  const Dim heads = block.layer.n_heads;
-  const Dim tokens = Extent::stream_tokens, streams = Extent::streams;
-  q = g_.view(g_.view(q, {head_dim_k, heads, tokens, streams}),
-              {head_dim_k, tokens, heads, streams}, false);
-  k = g_.view(k, {head_dim_k, cells, n_kv_heads, streams}, false);
-  v = g_.view(v, {head_dim_v, cells, n_kv_heads, streams}, false);
-  int out;
-  if (flash_) {
-    out = g_.op(GraphOp::flash_attention, {head_dim_v, heads, tokens, streams},
-                {q, k, v, inputs.mask});
-    const bool quantized_k = hwdb::format_of(request_.type_k).block_weights > 1;
-    const bool quantized_v = hwdb::format_of(request_.type_v).block_weights > 1;
-    // GPU kernels for whole batches read half precision: the cache is unpacked beside the result.
-    if ((quantized_k || quantized_v) && n_tokens_ / std::max(request_.n_seq, 1u) > 2) {
-      GraphTensor& t = g_.at(out);
-      t.scratch_elements = head_dim_k * n_kv_heads;
-      t.scratch_cells = cells;
-      t.scratch_parts =
-          static_cast<std::uint8_t>(quantized_k + (quantized_v && decompress == kNoTensor));
-    }
-    if (decompress != kNoTensor) {
-      out = g_.view(out, {head_dim_v, tokens, heads, streams}, false);
-      out = g_.op(GraphOp::matmul, {block.layer.head_dim_v, Extent::tokens, heads}, {out},
-                  matrix(block.device, head_dim_v * block.layer.head_dim_v, block.layer.n_heads));
-      out = g_.view(out, {block.layer.head_dim_v, heads, Extent::tokens}, false);
-      out = g_.op(GraphOp::fresh, {block.layer.head_dim_v, heads, Extent::tokens}, {out});
-    }
-    out = g_.view(out, {head_dim_v * block.layer.n_heads, Extent::tokens});
-  } else {
-    const int scores = g_.op(GraphOp::matmul, {cells, tokens, heads, streams}, {k, q});
-    // Learned sinks are a weight, and so keep the softmax where the block's weights are.
-    const WeightPlace sinks =
-        shape_.attn_sinks ? vector(block.device, block.layer.n_heads) : WeightPlace{};
-    const int weights = g_.same(GraphOp::overwrites, {scores, inputs.mask}, sinks);
-    if (!v_transposed) {
-      const hwdb::TensorFormat& format = hwdb::format_of(request_.type_k);
-      v = g_.op(GraphOp::fresh, {cells, head_dim_v, n_kv_heads, streams}, {g_.view(v, g_.at(v).ne)},
-                {}, format.block_bytes);
-      g_.at(v).block_elements = format.block_weights;
-    }
-    out = g_.op(GraphOp::matmul, {head_dim_v, tokens, heads, streams}, {v, weights});
-    std::uint64_t dim = head_dim_v;
-    if (decompress != kNoTensor) {
-      dim = block.layer.head_dim_v;
-      out = g_.op(GraphOp::matmul, {dim, tokens, heads, streams}, {out},
-                  matrix(block.device, head_dim_v * dim, block.layer.n_heads));
-    }
-    out = g_.view(out, {dim, heads, tokens, streams}, false);
-    out = g_.op(GraphOp::fresh, {dim * block.layer.n_heads, Extent::tokens}, {out});
-    if (placement_.cache_on_host) g_.at(out).home = host_;
-  }
-  g_.expand(out);
-  return out;
-}
-
-int DecoderGraph::attend(const Block& block, const Heads& projected) {
-  const hwdb::LayerShape& l = block.layer;
-  const bool in_window = l.window > 0 && windowed_;
-  const CacheInputs& inputs = in_window ? window_ : full_;
-  const Extent cells = in_window ? Extent::window_cells : Extent::cells;
-  Heads h = projected;
-  if (inputs.k_rotation != kNoTensor) {
-    h.q = rotated(h.q, inputs.k_rotation);
-    if (h.k != kNoTensor) h.k = rotated(h.k, inputs.k_rotation);
-  }
-  if (inputs.v_rotation != kNoTensor && h.v != kNoTensor) h.v = rotated(h.v, inputs.v_rotation);
-  g_.expand(h.q);
-  const hwdb::TensorFormat& fk = hwdb::format_of(request_.type_k);
-  const hwdb::TensorFormat& fv = hwdb::format_of(request_.type_v);
-  const int k_cache = g_.external({l.head_dim_k, l.n_kv_heads, cells, Extent::streams},
-                                  fk.block_bytes, fk.block_weights, block.cache_device);
-  const int v_cache = g_.external({l.head_dim_v, l.n_kv_heads, cells, Extent::streams},
-                                  fv.block_bytes, fv.block_weights, block.cache_device);
-  if (h.k != kNoTensor) {
-    if (windowed_) {
-      g_.expand(h.k);
-      g_.expand(h.v);
-    } else {
-      g_.expand(h.v);
-      g_.expand(h.k);
-    }
-    const Dims rows_k{l.head_dim_k * std::uint64_t{l.n_kv_heads}, Extent::tokens};
-    const Dims rows_v{l.head_dim_v * std::uint64_t{l.n_kv_heads}, Extent::tokens};
-    g_.expand(g_.store(g_.view(h.k, rows_k, g_.at(h.k).contiguous), inputs.k_places, k_cache));
-    int v = h.v;
-    if (!flash_ && !g_.at(v).contiguous) v = g_.op(GraphOp::fresh, rows_v, {v});
-    g_.expand(g_.store(g_.view(v, rows_v, g_.at(v).contiguous), inputs.v_places, v_cache));
-  }
-  int out = attention_core(block, h.q, k_cache, v_cache, l.head_dim_k, l.head_dim_v, l.n_kv_heads,
-                           true, kNoTensor);
-  if (inputs.v_rotation != kNoTensor) out = rotated(out, inputs.v_rotation);
-  if (h.gate != kNoTensor) out = add(out, g_.same(GraphOp::overwrites, {h.gate}));
-  return multiply(out, std::uint64_t{l.head_dim_v} * l.n_heads, shape_.n_embd, Extent::tokens,
-                  block.device, shape_.attn_out_bias);
-}
-
-int DecoderGraph::attend_latent(const Block& block, int in) {
-  const hwdb::MlaShape& mla = *shape_.mla;
-  const std::uint64_t heads = block.layer.n_heads;
-  const std::uint64_t head_dim = std::uint64_t{mla.qk_nope_dim} + mla.qk_rope_dim;
-  const std::uint64_t latent = mla.kv_lora_rank, rope = mla.qk_rope_dim;
-  const Dim tokens = Extent::tokens;
-  int q = in;
-  std::uint64_t q_in = shape_.n_embd;
-  if (mla.q_lora_rank > 0) {
-    q = multiply(q, q_in, mla.q_lora_rank, tokens, block.device);
-    q = norm_at(q, mla.q_lora_rank, block.device, kAnyDevice, false);
-    q_in = mla.q_lora_rank;
-  }
-  q = multiply(q, q_in, head_dim * heads, tokens, block.device);
-  q = g_.view(q, {head_dim, heads, tokens});
-  const int compressed = multiply(in, shape_.n_embd, latent + rope, tokens, block.device);
-  int kv = g_.view(compressed, {latent, tokens}, false);
-  int k_rope = g_.view(compressed, {rope, 1, tokens}, false);
-  k_rope = g_.same(GraphOp::rope, {k_rope, positions_});
-  kv = norm_at(kv, latent, block.device, kAnyDevice, false);
-  int q_nope = g_.view(q, {mla.qk_nope_dim, heads, tokens}, false);
-  int q_rope = g_.view(q, {rope, heads, tokens}, false);
-  q_rope = g_.same(GraphOp::rope, {q_rope, positions_});
-  q_nope = g_.view(q_nope, {mla.qk_nope_dim, tokens, heads}, false);
-  int absorbed = g_.op(GraphOp::matmul, {latent, tokens, heads}, {q_nope},
-                       matrix(block.device, latent * mla.qk_nope_dim, heads));
-  absorbed = g_.view(absorbed, {latent, heads, tokens}, false);
-  q = g_.op(GraphOp::fresh, {latent + rope, heads, tokens}, {absorbed, q_rope});
-  kv = g_.view(kv, {latent, 1, tokens});
-  const int k = g_.op(GraphOp::fresh, {latent + rope, 1, tokens}, {kv, k_rope});
-  g_.expand(q);
-  g_.expand(kv);
-  g_.expand(k);
-  const hwdb::TensorFormat& format = hwdb::format_of(request_.type_k);
-  const int cache = g_.external({latent + rope, 1, Extent::cells, Extent::streams},
-                                format.block_bytes, format.block_weights, block.cache_device);
-  g_.expand(g_.store(g_.view(k, {latent + rope, tokens}), full_.k_places, cache));
-  const int v_cache = g_.view(cache, {latent, 1, Extent::cells, Extent::streams}, false);
-  const int out = attention_core(block, q, cache, v_cache, latent + rope, latent, 1, false, 1);
-  return multiply(out, mla.v_head_dim * heads, shape_.n_embd, tokens, block.device,
-                  shape_.attn_out_bias);
-}
-
-int DecoderGraph::states_of(int cache, std::uint64_t width) {
-  const int rows = g_.op(GraphOp::lookup, {width, Extent::sequences}, {cache, state_ids_});
-  g_.expand(rows);
-  return rows;
-}
-
-int DecoderGraph::mix_by_delta_rule(const Block& block, int in) {
-  const hwdb::SsmShape& ssm = *shape_.ssm;
-  const Dim tokens = Extent::tokens, sequences = Extent::sequences;
-  const std::uint64_t nk = ssm.n_k_heads, nv = ssm.n_v_heads, dk = ssm.head_k, dv = ssm.head_v;
-  const std::uint64_t channels = 2 * nk * dk + nv * dv, history = ssm.d_conv - 1;
-  const int device = block.device;
-  const int mixed = multiply(in, shape_.n_embd, channels, tokens, device);
-  const int z = multiply(in, shape_.n_embd, nv * dv, tokens, device);
-  int beta = multiply(in, shape_.n_embd, nv, tokens, device);
-  beta = g_.same(GraphOp::overwrites, {g_.view(beta, {1, nv, tokens})});
-  int decay = multiply(in, shape_.n_embd, nv, tokens, device);
-  decay = g_.same(GraphOp::overwrites, {g_.view(decay, {nv, tokens})}, vector(device, nv));
-  decay = g_.same(GraphOp::overwrites, {decay}, vector(device, nv));
-  decay = g_.view(decay, {1, nv, tokens});
-
-  const int conv_cache = g_.external({history * channels, sequences}, 4, 1, block.cache_device);
-  const int old_rows = states_of(conv_cache, history * channels);
-  // Convolution input: the rows kept from before, then this batch.
-  const int window = g_.op(GraphOp::fresh, {channels, tokens},
-                           {g_.view(old_rows, {history, channels, sequences}),
-                            g_.view(mixed, {tokens, channels}, false)});
-  g_.at(window).more = {history * channels, sequences, Dim(), Dim()};
-  g_.expand(
-      g_.store(g_.view(window, {history, channels, sequences}, false), kNoTensor, conv_cache));
-
-  const int state_cache = g_.external({dv * dv * nv, sequences}, 4, 1, block.cache_device);
-  const int state = g_.view(states_of(state_cache, dv * dv * nv), {dv, dv, nv, sequences});
-  const int convolved = g_.same(
-      GraphOp::overwrites,
-      {g_.op(GraphOp::fresh, {channels, tokens}, {window}, vector(device, ssm.d_conv * channels))});
-  const auto unit_length = [&](int x) { return g_.same(GraphOp::overwrites, {x}); };
-  const int q = unit_length(g_.view(convolved, {dk, nk, tokens}, false));
-  const int k = unit_length(g_.view(convolved, {dk, nk, tokens}, false));
-  const int v = g_.view(convolved, {dv, nv, tokens}, false);
-  const int both = g_.op(GraphOp::fresh, {dv * nv, tokens}, {q, k, v, decay, beta, state});
-  g_.at(both).more = {dv * dv * nv, sequences, Dim(), Dim()};
-  g_.expand(g_.store(g_.view(both, {dv * dv * nv, sequences}, false), kNoTensor, state_cache));
-  int out = norm_at(g_.view(both, {dv, nv, tokens}), dv, device, kAnyDevice, false);
-  const int gate = g_.same(GraphOp::overwrites, {g_.view(z, {dv, nv, tokens})});
-  out = g_.view(add(out, gate), {dv * nv, tokens});
-  return multiply(out, dv * nv, shape_.n_embd, tokens, device);
-}
-
 int DecoderGraph::feed_forward(int in, std::uint64_t width, Dim tokens, int device) {
   int hidden;
   const std::uint64_t n = shape_.n_embd;
@@ -535,7 +214,7 @@ int DecoderGraph::block_output(int in, const Block& block) {
   if (block.layer.kind == hwdb::LayerKind::mla)
     cur = attend_latent(block, normed);
   else if (block.layer.kind == hwdb::LayerKind::recurrent)
-    cur = mix_by_delta_rule(block, normed);
+    cur = mix_recurrently(block, normed);
   else if (mixes_tokens)
     cur = attend(block, project(normed, block));
   Dim tokens = Extent::tokens;
@@ -622,8 +301,6 @@ TensorGraph DecoderGraph::build() {
   g_.expand(cur);
   return std::move(g_);
 }
-
-}  // namespace
 
 TensorGraph decoder_graph(const hwdb::ModelShape& shape, const ComputeRequest& request,
                           const ComputePlacement& placement, std::uint32_t n_tokens) {

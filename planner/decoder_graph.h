@@ -8,9 +8,10 @@
 
 namespace planner {
 
-/// The graph of one pass over the model: the first, the last and every differing kind of block in
-/// between; blocks that only repeat are left out, since they live in the same memory.
-/// `n_tokens` of it decides where norms are pinned (llama.cpp pins them for small batches).
+/// The graph of one pass over the model, as llama.cpp (commit de3ff815, 2026-09-28) would build it:
+/// the first, the last and every differing kind of block in between; blocks that only repeat are
+/// left out, since they live in the same memory. `n_tokens` of it decides where norms are pinned
+/// (llama.cpp pins them for small batches).
 TensorGraph decoder_graph(const hwdb::ModelShape& shape, const ComputeRequest& request,
                           const ComputePlacement& placement, std::uint32_t n_tokens);
 

@@ -8,7 +8,7 @@
 #include <cmath>
 #include <limits>
 
-#include "hwdb/op_counts.h"
+#include "planner/preset_costs.h"
 
 namespace planner {
 namespace {
@@ -19,6 +19,7 @@ constexpr double kLeastShareOfNominal = 0.9;
 /// A preset for a model, before anything is computed.
 struct Candidate {
   std::string_view preset;
+  double nominal_bpw = 0;
   QuantLoss loss;
   bool may_fit_gpu = true;  // its weights alone are no larger than the GPUs
 };
@@ -183,8 +184,9 @@ class Ranking {
     const auto add_preset = [&](const hwdb::PresetRow& row, std::optional<QuantLoss> loss) {
       Candidate candidate;
       candidate.preset = row.id;
+      candidate.nominal_bpw = row.bpw_llama_3_1_8b.value_or(0);
       if (loss) candidate.loss = std::move(*loss);
-      const double bytes_a_weight = row.bpw_llama_3_1_8b.value_or(0) / 8 * kLeastShareOfNominal;
+      const double bytes_a_weight = candidate.nominal_bpw / 8 * kLeastShareOfNominal;
       const double weights = elements * bytes_a_weight;
       if (weights > ceiling_.bytes) return;
       any_fits = true;
@@ -240,10 +242,15 @@ class Ranking {
     bool planned = false, fitting = false, found_elsewhere = false;
     FitRow best;
     double best_product = 0;
+    PresetCosts presets(model.shape);
+    double slow_rate_times_bits = 0;  // tok/s x bits a weight of a plan that was too slow
     for (const Candidate& candidate : contender.candidates) {
       if (found_elsewhere && !candidate.may_fit_gpu) continue;
-      const auto costs = hwdb::model_costs_of_preset(
-          model.shape, hwdb::QuantOptions{std::string(candidate.preset), false, false});
+      // Fewer bits cannot speed decoding up by more than they shrink the weights.
+      if (slow_rate_times_bits > 0 &&
+          slow_rate_times_bits / (candidate.nominal_bpw * kLeastShareOfNominal) < minimum_)
+        continue;
+      const auto costs = presets.find(candidate.preset);
       if (!costs) continue;
       inputs_.model = &*costs;
       auto plan = make_plan(inputs_);
@@ -254,7 +261,12 @@ class Ranking {
       fitting = true;
       if (found_elsewhere && !on_gpu(fits)) continue;
       const double decode = plan->speed.decode_tok_per_s.likely;
-      if (plan->speed_known && decode < minimum_) continue;
+      if (plan->speed_known && decode < minimum_) {
+        // Partly in system memory a smaller file also moves to the GPU: no such bound there.
+        if (on_gpu(fits) || ceiling_.gpu_bytes <= 0)
+          slow_rate_times_bits = decode * candidate.nominal_bpw;
+        continue;
+      }
       const double credit = plan->speed_known ? speed_credit(decode, need_) : 1;
       const double product = (1 - candidate.loss.loss) * credit;
       if (product > best_product) {

@@ -30,25 +30,36 @@ class FreeSpace {
     return offset;
   }
 
+  /// Joins the first hole, by address, that touches the piece, and then that hole's other
+  /// neighbour. Empty pieces make empty holes, which later can keep two holes apart: as in ggml.
   void give_back(std::uint64_t offset, std::uint64_t size) {
+    for (std::size_t i = 0; i < n_; ++i) {
+      Hole& hole = holes_[i];
+      if (hole.offset + hole.size == offset) {
+        hole.size += size;
+        if (i + 1 < n_ && hole.offset + hole.size == holes_[i + 1].offset) {
+          hole.size += holes_[i + 1].size;
+          remove(i + 1);
+        }
+        return;
+      }
+      if (offset + size == hole.offset) {
+        hole = {offset, hole.size + size};
+        if (i > 0 && holes_[i - 1].offset + holes_[i - 1].size == offset) {
+          holes_[i - 1].size += hole.size;
+          remove(i);
+        }
+        return;
+      }
+    }
+    if (n_ == kMaxHoles) return;  // far beyond any graph; the space is then taken to stay in use
     std::size_t at = 0;
     while (at < n_ && holes_[at].offset < offset) ++at;
-    const bool joins_left = at > 0 && holes_[at - 1].offset + holes_[at - 1].size == offset;
-    const bool joins_right = at < n_ && offset + size == holes_[at].offset;
-    if (joins_left && joins_right) {
-      holes_[at - 1].size += size + holes_[at].size;
-      remove(at);
-    } else if (joins_left) {
-      holes_[at - 1].size += size;
-    } else if (joins_right) {
-      holes_[at] = {offset, holes_[at].size + size};
-    } else if (n_ < kMaxHoles) {
-      std::copy_backward(holes_.begin() + static_cast<std::ptrdiff_t>(at),
-                         holes_.begin() + static_cast<std::ptrdiff_t>(n_),
-                         holes_.begin() + static_cast<std::ptrdiff_t>(n_ + 1));
-      holes_[at] = {offset, size};
-      ++n_;
-    }
+    std::copy_backward(holes_.begin() + static_cast<std::ptrdiff_t>(at),
+                       holes_.begin() + static_cast<std::ptrdiff_t>(n_),
+                       holes_.begin() + static_cast<std::ptrdiff_t>(n_ + 1));
+    holes_[at] = {offset, size};
+    ++n_;
   }
 
   void reset() {

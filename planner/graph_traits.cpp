@@ -30,16 +30,20 @@ GraphTraits graph_traits(const hwdb::ModelShape& shape) {
   t.fused_qkv = shape.fused_qkv || (layout != nullptr && layout->fused_qkv);
   t.norm_after_only = is_any(name, std::array{"olmo2"sv, "exaone4"sv});
   t.outputs_after_blocks = is_any(name, std::array{"gpt-oss"sv, "gemma4"sv});
-  t.outputs_after_norm = is_any(name, std::array{"qwen35"sv, "qwen35moe"sv, "qwen3next"sv});
+  t.outputs_after_norm = is_any(name, std::array{"qwen35"sv, "qwen35moe"sv, "qwen3next"sv,
+                                                 "nemotron_h"sv, "nemotron_h_moe"sv});
   if (is_any(name, std::array{"qwen35"sv, "qwen35moe"sv, "qwen2vl"sv, "qwen3vl"sv, "qwen3vlmoe"sv}))
     t.positions_per_token = 4;
-  t.residual_first = is_any(name, std::array{"phi3"sv, "phimoe"sv});
-  t.attention_residual_first = is_any(name, std::array{"openelm"sv, "jamba"sv});
+  t.residual_first =
+      is_any(name, std::array{"phi3"sv, "phimoe"sv, "lfm2"sv, "lfm2moe"sv, "jamba"sv});
+  t.attention_residual_first =
+      is_any(name, std::array{"openelm"sv, "jamba"sv, "lfm2"sv, "lfm2moe"sv});
   // Cohere's and OLMo's layer norms have no bias (OLMo's not even weights), and so look like RMS.
   t.layer_norm = shape.norm == hwdb::ModelShape::Norm::layernorm || shape.norms_per_layer == 0 ||
                  is_any(name, std::array{"command-r"sv, "cohere2"sv, "cohere2moe"sv});
   t.rope = shape.learned_positions == 0 &&
-           !is_any(name, std::array{"gpt2"sv, "starcoder"sv, "bloom"sv, "mpt"sv});
+           !is_any(name, std::array{"gpt2"sv, "starcoder"sv, "bloom"sv, "mpt"sv, "jamba"sv,
+                                    "nemotron_h"sv, "nemotron_h_moe"sv});
   t.rope_on_windows_only = name == "cohere2";
   t.never_flash = name == "grok";
   t.joined_gate_up =

@@ -74,7 +74,8 @@ const std::array<UseBenchmarks, 5>& uses() {
       {"batch",
        "arena_elo_hard",
        {is("arena_elo_hard"), livebench(""), is("helm_capabilities_mean"), is("mmlu_pro"),
-        is("gpqa_diamond"), is("ollb2_average")}},
+        is("gpqa_diamond"), is("ollb2_average")},
+       3},
   }};
   return kUses;
 }

@@ -6,7 +6,7 @@
 #include <algorithm>
 #include <cmath>
 
-#include "hwdb/op_counts.h"
+#include "planner/preset_costs.h"
 #include "planner/quant_loss.h"
 
 namespace planner {
@@ -109,10 +109,10 @@ hwdb::Result<std::vector<QuantRow>> compare_quants(const hwdb::Catalog& catalog,
   const QuantLossTable losses(catalog.quant_quality());
   std::vector<QuantRow> rows;
   PlanInputs one = inputs;
+  PresetCosts costs_of(model.shape);
   const double need = inputs.workload.min_decode_tok_per_s;
   for (const hwdb::PresetRow& preset : catalog.presets()) {
-    const auto costs =
-        hwdb::model_costs_of_preset(model.shape, hwdb::QuantOptions{preset.id, false, false});
+    const auto costs = costs_of.find(preset.id);
     // Presets whose rules are not published, or whose blocks do not divide this model's rows.
     if (!costs) continue;
     one.model = &*costs;

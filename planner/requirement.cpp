@@ -5,7 +5,7 @@
 
 #include <algorithm>
 
-#include "hwdb/op_counts.h"
+#include "planner/preset_costs.h"
 #include "planner/rig.h"
 #include "planner/rig_facts.h"
 
@@ -69,8 +69,9 @@ hwdb::Result<Requirement> what_it_would_take(const hwdb::Catalog& catalog,
                                              const std::vector<std::string>& presets,
                                              const PlanInputs& inputs) {
   std::optional<hwdb::ModelCosts> smallest;
+  PresetCosts costs_of(model.shape);
   for (const std::string& preset : presets) {
-    auto costs = hwdb::model_costs_of_preset(model.shape, hwdb::QuantOptions{preset, false, false});
+    auto costs = costs_of.find(preset);
     if (costs && (!smallest || costs->file_bytes < smallest->file_bytes))
       smallest = std::move(*costs);
   }

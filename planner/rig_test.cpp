@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 
+#include <cmath>
 #include <random>
 
 #include "hwdb/catalog.h"
@@ -274,7 +275,7 @@ TEST(Rig, RandomWordsEndInAnAnswer) {
       "300W",     "\xc3\xa9",  "Pi 5",       "bw=",   "1e300"};
   std::mt19937 random(11);
   std::size_t ok = 0;
-  for (int i = 0; i < 3000; ++i) {
+  for (int i = 0; i < 500; ++i) {
     std::string words;
     for (std::uint32_t n = random() % 8; n > 0; --n) words += pieces[random() % pieces.size()];
     const auto machine = machine_from_words(catalog(), words);
@@ -287,7 +288,7 @@ TEST(Rig, RandomWordsEndInAnAnswer) {
       EXPECT_TRUE(code.starts_with("rig.") || code.starts_with("name.")) << words << ": " << code;
     }
   }
-  EXPECT_GT(ok, 50u);
+  EXPECT_GT(ok, 10u);
 }
 
 TEST(Completion, ADetectedCardIsFoundByIdThenSize) {

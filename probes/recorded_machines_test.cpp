@@ -79,7 +79,9 @@ std::string slurp(const fs::path& path) {
 class Unpacked {
  public:
   explicit Unpacked(const std::string& name) {
-    std::string pattern = (fs::temp_directory_path() / "tokwatt-machine-XXXXXX").string();
+    // Thousands of small files: in memory where that is possible.
+    const fs::path base = fs::exists("/dev/shm") ? "/dev/shm" : fs::temp_directory_path();
+    std::string pattern = (base / "tokwatt-machine-XXXXXX").string();
     if (::mkdtemp(pattern.data()) == nullptr) return;
     root_ = pattern;
     unpack(kFolder / name / "tree.txt", root_);

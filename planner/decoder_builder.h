@@ -1,0 +1,96 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "planner/decoder_graph.h"
+#include "planner/graph_traits.h"
+
+namespace planner {
+
+/// Smallest rotation of a quantized cache, in values.
+inline constexpr std::uint64_t kRotation = 64;
+
+/// What one block is and where its parts are.
+struct Block {
+  hwdb::LayerShape layer;
+  std::uint32_t index = 0;
+  int device = 0, cache_device = 0, expert_device = 0;
+  bool last = false;
+  bool rope = true;
+};
+
+/// Writes the graph of a decoder, block by block. Only decoder_*.cpp use it.
+class DecoderGraph {
+ public:
+  DecoderGraph(const hwdb::ModelShape& shape, const ComputeRequest& request,
+               const ComputePlacement& placement, std::uint32_t n_tokens)
+      : shape_(shape),
+        request_(request),
+        placement_(placement),
+        traits_(graph_traits(shape)),
+        host_(static_cast<int>(placement.n_gpus)),
+        n_tokens_(n_tokens),
+        flash_(request.flash_attn && !traits_.never_flash) {}
+
+  TensorGraph build();
+
+ private:
+  std::vector<Block> representative_blocks() const;
+  int device_of(std::uint32_t layer) const;
+  bool turns(const Block& block) const;
+
+  WeightPlace matrix(int device, std::uint64_t rows, std::uint64_t columns) const {
+    return {device,
+            static_cast<std::uint64_t>(static_cast<double>(rows) * static_cast<double>(columns) *
+                                       placement_.bytes_per_weight)};
+  }
+  WeightPlace vector(int device, std::uint64_t n) const { return {device, n * 4}; }
+
+  int multiply(int in, std::uint64_t n_in, std::uint64_t n_out, Dim tokens, int device,
+               bool bias = false);
+  int norm(int in, const Block& block, bool pinned = true, bool bias_by_kind = true);
+  int norm_at(int in, std::uint64_t n, int device, int pin, bool with_bias);
+
+  struct Heads {
+    int q = kNoTensor, k = kNoTensor, v = kNoTensor, gate = kNoTensor;
+  };
+  Heads project(int in, const Block& block);
+  int rotated(int in, int rotation);
+  int attend(const Block& block, const Heads& heads);
+  int attend_latent(const Block& block, int in);
+  int attention_core(const Block& block, int q, int k, int v, std::uint64_t head_dim_k,
+                     std::uint64_t head_dim_v, std::uint64_t n_kv_heads, bool v_transposed,
+                     int decompress);
+  int states_of(int cache, std::uint64_t width);
+  int mix_recurrently(const Block& block, int in);
+  int mix_by_delta_rule(const Block& block, int in);
+  int mix_by_scan(const Block& block, int in);
+  int mix_by_convolution(const Block& block, int in);
+  int convolution_input(const Block& block, int fresh_rows, std::uint64_t channels,
+                        std::uint64_t history);
+  int feed_forward(int in, std::uint64_t width, Dim tokens, int device);
+  int experts(int in, const Block& block, Dim tokens);
+  int mix_channels(int in, const Block& block, Dim tokens);
+  int block_output(int in, const Block& block);
+  int add(int a, int b) { return g_.same(GraphOp::overwrites, {a, b}); }
+
+  const hwdb::ModelShape& shape_;
+  const ComputeRequest& request_;
+  const ComputePlacement& placement_;
+  const GraphTraits traits_;
+  const int host_;
+  const std::uint32_t n_tokens_;
+  const bool flash_;
+  TensorGraph g_;
+  int positions_ = kNoTensor, output_ids_ = kNoTensor, state_ids_ = kNoTensor;
+  struct CacheInputs {
+    int k_places = kNoTensor, v_places = kNoTensor, mask = kNoTensor;
+    int k_rotation = kNoTensor, v_rotation = kNoTensor;
+  };
+  CacheInputs full_, window_;
+  bool windowed_ = false;
+};
+
+}  // namespace planner
