@@ -3,6 +3,8 @@
 
 #include <gtest/gtest.h>
 
+#include <cmath>
+
 #include "planner/launch.h"
 #include "planner/result_json.h"
 

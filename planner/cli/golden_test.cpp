@@ -39,9 +39,9 @@ TEST_P(Golden, PrintsWhatIsExpected) {
   std::string command = text_of(GetParam() / "command");
   ASSERT_FALSE(command.empty());
   if (command.back() == '\n') command.pop_back();
-  const Run run = run_shell("cd " + GetParam().string() +
-                            " && export HOME=/nonexistent XDG_STATE_HOME=/nonexistent && " +
-                            kProgram + " " + command);
+  const ProgramRun run = run_shell("cd " + GetParam().string() +
+                                   " && export HOME=/nonexistent XDG_STATE_HOME=/nonexistent && " +
+                                   kProgram + " " + command);
   const fs::path expected = GetParam() / "expected";
   if (std::getenv("TOKWATT_UPDATE_GOLDEN") != nullptr) {
     std::ofstream(expected, std::ios::binary) << run.out;

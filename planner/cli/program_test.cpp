@@ -4,6 +4,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <filesystem>
 #include <fstream>
 #include <sstream>
@@ -14,20 +15,20 @@
 namespace cli {
 namespace {
 
-std::string code_of(const Run& run) {
+std::string code_of(const ProgramRun& run) {
   const std::size_t open = run.err.find('['), close = run.err.find(']');
   if (!run.err.starts_with("error[") || close == std::string::npos) return "";
   return run.err.substr(open + 1, close - open - 1);
 }
 
 TEST(Program, HelpShowsExamplesFirstAndOnlyCommandsThatWork) {
-  const Run help = run_program("--help");
+  const ProgramRun help = run_program("--help");
   EXPECT_EQ(help.status, 0);
   EXPECT_EQ(help.err, "");
   EXPECT_LT(help.out.find("tokwatt fit --on"), help.out.find("commands"));
   for (const CommandInfo& command : commands()) {
     EXPECT_NE(help.out.find("\n  " + std::string(command.name)), std::string::npos) << command.name;
-    const Run own = run_program(std::string(command.name) + " --help");
+    const ProgramRun own = run_program(std::string(command.name) + " --help");
     EXPECT_EQ(own.status, 0);
     EXPECT_LT(own.out.find("  tokwatt " + std::string(command.name)), own.out.find("usage:"));
     EXPECT_EQ(run_program("help " + std::string(command.name)).out, own.out);
@@ -67,7 +68,7 @@ TEST(Program, UsageErrorsAreOneLineWithTheNearestName) {
            Case{"fit --check ''", "usage.value", "text"},
            Case{"list gpu", "usage.value", "gpus"},
        }) {
-    const Run run = run_program(c.arguments);
+    const ProgramRun run = run_program(c.arguments);
     EXPECT_EQ(run.status, 2) << c.arguments;
     EXPECT_EQ(code_of(run), c.code) << c.arguments << ": " << run.err;
     EXPECT_NE(run.err.find(c.says), std::string::npos) << c.arguments << ": " << run.err;
@@ -78,7 +79,7 @@ TEST(Program, UsageErrorsAreOneLineWithTheNearestName) {
 
 TEST(Program, LlamaCppSpellingsAreTaken) {
   const std::string base = "plan llama-3.1-8b --on 'RTX 3090' --json ";
-  const Run longer = run_program(base + "--ctx-size 8192 --n-gpu-layers 20 --flash-attn on");
+  const ProgramRun longer = run_program(base + "--ctx-size 8192 --n-gpu-layers 20 --flash-attn on");
   EXPECT_EQ(longer.status, 0) << longer.err;
   EXPECT_EQ(run_program(base + "-c 8192 -ngl 20 -fa on").out, longer.out);
   EXPECT_EQ(run_program(base + "-c 8k -ngl 20 -fa").out, longer.out);
@@ -89,14 +90,14 @@ TEST(Program, LlamaCppSpellingsAreTaken) {
 }
 
 TEST(Program, ErrorsHaveCodesAndStatuses) {
-  const Run rig = run_program("fit --on 'RTX 40900'");
+  const ProgramRun rig = run_program("fit --on 'RTX 40900'");
   EXPECT_EQ(rig.status, 2);
   EXPECT_EQ(code_of(rig), "name.unknown");
   EXPECT_NE(rig.err.find("\nhint: "), std::string::npos);
-  const Run model = run_program("plan no-such-model --on 'RTX 3090'");
+  const ProgramRun model = run_program("plan no-such-model --on 'RTX 3090'");
   EXPECT_EQ(model.status, 2);
   EXPECT_EQ(code_of(model), "name.unknown");
-  const Run file = run_program("inspect ./not-there.gguf");
+  const ProgramRun file = run_program("inspect ./not-there.gguf");
   EXPECT_EQ(file.status, 3);
   EXPECT_EQ(code_of(file), "file.open");
   EXPECT_EQ(run_program("inspect /dev/zero").status, 3);
@@ -106,7 +107,7 @@ TEST(Program, ErrorsHaveCodesAndStatuses) {
 TEST(Program, JsonIsOneDocumentAlsoOnFailure) {
   for (const char* arguments : {"fit --on nonsense --json", "plan --json", "fti --json",
                                 "inspect ./not-there.gguf --format json"}) {
-    const Run run = run_program(arguments);
+    const ProgramRun run = run_program(arguments);
     EXPECT_NE(run.status, 0);
     const auto json = hwdb::parse_json(run.out, "stdout");
     ASSERT_TRUE(json) << arguments << ": " << run.out;
@@ -117,24 +118,25 @@ TEST(Program, JsonIsOneDocumentAlsoOnFailure) {
 }
 
 TEST(Program, HostileTextIsShownEscaped) {
-  const Run run = run_program("plan $'./a\\n\\e[31mb.gguf'");
+  const ProgramRun run = run_program("plan $'./a\\n\\e[31mb.gguf'");
   EXPECT_EQ(run.status, 3);
   EXPECT_NE(run.err.find("a\\x0a\\x1b[31mb.gguf"), std::string::npos) << run.err;
   EXPECT_EQ(run.err.find('\x1b'), std::string::npos);
 }
 
 TEST(Program, FullDiskClosedPipeAndClosedStdout) {
-  const Run full = run_program("list gpus > /dev/full");
+  const ProgramRun full = run_program("list gpus > /dev/full");
   EXPECT_EQ(full.status, 1);
   EXPECT_EQ(code_of(full), "output.write");
-  const Run closed = run_program("list gpus >&-");
+  const ProgramRun closed = run_program("list gpus >&-");
   EXPECT_EQ(closed.status, 1);
   EXPECT_EQ(code_of(closed), "output.write");
   // The pipe's reader goes away after the first line.
-  const Run pipe = run_shell(std::string("{ ") + kProgram +
-                             " list models --format csv; echo $? >&2; } | head -n 1 > /dev/null");
+  const ProgramRun pipe =
+      run_shell(std::string("{ ") + kProgram +
+                " list models --format csv; echo $? >&2; } | head -n 1 > /dev/null");
   EXPECT_TRUE(pipe.err == "141\n" || pipe.err == "0\n") << pipe.err;
-  const Run gone =
+  const ProgramRun gone =
       run_shell(std::string("{ sleep 0.3; ") + kProgram + " list gpus; echo $? >&2; } | true");
   EXPECT_EQ(gone.err, "141\n");
   EXPECT_EQ(run_program("list gpus 4090 <&- 2>&-").status, 0);
@@ -143,7 +145,7 @@ TEST(Program, FullDiskClosedPipeAndClosedStdout) {
 
 TEST(Program, OutputGoesToAFile) {
   const auto path = std::filesystem::path(testing::TempDir()) / "tokwatt_list.csv";
-  const Run run = run_program("list gpus 3090 --format csv -o " + path.string());
+  const ProgramRun run = run_program("list gpus 3090 --format csv -o " + path.string());
   EXPECT_EQ(run.status, 0) << run.err;
   EXPECT_EQ(run.out, "");
   std::ifstream in(path);
@@ -164,7 +166,7 @@ TEST(Program, ReportsFitThePage) {
         "list models", "list quants", "list tariffs", "list apis", "list systems",
         "quants llama-3.1-8b --on 'RTX 3060'", "bill llama-3.1-8b --on 'RTX 3090'"}) {
     for (const std::size_t width : {80, 100}) {
-      const Run run =
+      const ProgramRun run =
           run_shell("COLUMNS=" + std::to_string(width) + " " + kProgram + " " + arguments);
       EXPECT_EQ(run.status, 0) << run.err;
       std::istringstream lines(run.out);
@@ -172,7 +174,8 @@ TEST(Program, ReportsFitThePage) {
         const bool to_paste = line.find("llama-server") != std::string::npos ||
                               line.find("ollama") != std::string::npos ||
                               line.find("tokwatt") != std::string::npos;
-        if (!to_paste) EXPECT_LE(line.size(), width) << arguments << ": " << line;
+        if (to_paste) continue;
+        EXPECT_LE(line.size(), width) << arguments << ": " << line;
       }
     }
   }
@@ -181,7 +184,7 @@ TEST(Program, ReportsFitThePage) {
 TEST(Program, CheckTurnsAPlanIntoAStatus) {
   const std::string plan = "plan llama-3.1-8b --on 'RTX 3090' ";
   EXPECT_EQ(run_program(plan + "--check 'decode>=20,fits=gpu,cost<=30'").status, 0);
-  const Run slow = run_program(plan + "--check 'fits=gpu,decode>=100000'");
+  const ProgramRun slow = run_program(plan + "--check 'fits=gpu,decode>=100000'");
   EXPECT_EQ(slow.status, 7);
   EXPECT_EQ(code_of(slow), "check.not_met");
   EXPECT_NE(slow.err.find("decode>=100000 (is "), std::string::npos) << slow.err;
@@ -193,7 +196,7 @@ TEST(Program, CheckTurnsAPlanIntoAStatus) {
 }
 
 TEST(Program, BatchAnswersInOrderAndNeverStops) {
-  const Run run = run_shell(
+  const ProgramRun run = run_shell(
       "printf '%s\\n' '{\"id\":1,\"model\":\"llama-3.1-8b\",\"on\":\"RTX 3090\"}' 'garbage' '' "
       "'{\"id\":\"b\",\"model\":\"nope\",\"on\":\"RTX 3090\"}' '{\"id\":3,\"n_ctx\":0}' "
       "'{\"id\":4,\"model\":\"llama-3.1-8b\",\"on\":\"RTX 3090\",\"n_ctx\":8192}' | " +
@@ -222,9 +225,9 @@ TEST(Program, BatchAnswersInOrderAndNeverStops) {
 }
 
 TEST(Program, BatchAndPlanSayTheSame) {
-  const Run plan = run_program("plan llama-3.1-8b --on 'RTX 3090' --json");
-  const Run batch = run_shell("echo '{\"model\":\"llama-3.1-8b\",\"on\":\"RTX 3090\"}' | " +
-                              std::string(kProgram) + " batch");
+  const ProgramRun plan = run_program("plan llama-3.1-8b --on 'RTX 3090' --json");
+  const ProgramRun batch = run_shell("echo '{\"model\":\"llama-3.1-8b\",\"on\":\"RTX 3090\"}' | " +
+                                     std::string(kProgram) + " batch");
   ASSERT_EQ(batch.status, 0);
   const auto a = hwdb::parse_json(plan.out, "plan"), b = hwdb::parse_json(batch.out, "batch");
   ASSERT_TRUE(a && b);
@@ -236,7 +239,7 @@ TEST(Program, BatchAndPlanSayTheSame) {
 }
 
 TEST(Program, BatchRefusesALineThatIsTooLong) {
-  const Run run = run_shell(
+  const ProgramRun run = run_shell(
       "{ head -c 3000000 /dev/zero | tr '\\0' x; echo; "
       "echo '{\"model\":\"llama-3.1-8b\",\"on\":\"RTX 3090\"}'; } | " +
       std::string(kProgram) + " batch");
@@ -249,18 +252,20 @@ TEST(Program, BatchRefusesALineThatIsTooLong) {
 }
 
 TEST(Program, BillShowsTheCeiling) {
-  const Run run = run_program("bill --on 'gpu:vram=24GiB,bw=1008GB/s,tdp=450W' --price 0.16");
+  const ProgramRun run =
+      run_program("bill --on 'gpu:vram=24GiB,bw=1008GB/s,tdp=450W' --price 0.16");
   EXPECT_EQ(run.status, 0) << run.err;
   EXPECT_TRUE(run.out.starts_with("450 W x 720 h x 0.16 USD = 51.84 USD\n")) << run.out;
   EXPECT_NE(run.out.find("2 h a day"), std::string::npos);
-  const Run max = run_program("bill --on 'gpu:vram=24GiB,bw=1008GB/s,tdp=450W' --price 0.16 --max");
+  const ProgramRun max =
+      run_program("bill --on 'gpu:vram=24GiB,bw=1008GB/s,tdp=450W' --price 0.16 --max");
   EXPECT_EQ(max.out.find("2 h a day"), std::string::npos) << max.out;
 }
 
 TEST(Program, DoctorMasksWhatNamesAPerson) {
   char host[256] = {};
   ASSERT_EQ(::gethostname(host, sizeof host - 1), 0);
-  const Run run = run_program("doctor");
+  const ProgramRun run = run_program("doctor");
   EXPECT_EQ(run.status, 0) << run.err;
   EXPECT_NE(run.out.find("Detection"), std::string::npos);
   if (std::string(host).size() >= 5) {
@@ -272,10 +277,10 @@ TEST(Program, MachinesAreSavedAndUsedAgain) {
   const auto folder = std::filesystem::path(testing::TempDir()) / "tokwatt_state_test";
   std::filesystem::remove_all(folder);
   const std::string state = " --state-dir " + folder.string();
-  const Run save = run_program("fit --on 'RTX 3090' --save-machine office --top 1" + state);
+  const ProgramRun save = run_program("fit --on 'RTX 3090' --save-machine office --top 1" + state);
   EXPECT_EQ(save.status, 0) << save.err;
   EXPECT_NE(run_program("list machines" + state).out.find("office"), std::string::npos);
-  const Run saved = run_program("plan llama-3.1-8b --on office --json" + state);
+  const ProgramRun saved = run_program("plan llama-3.1-8b --on office --json" + state);
   EXPECT_EQ(saved.status, 0) << saved.err;
   EXPECT_EQ(saved.out, run_program("plan llama-3.1-8b --on 'RTX 3090' --json").out);
   EXPECT_EQ(run_program("plan llama-3.1-8b --on office --no-state" + state).status, 2);

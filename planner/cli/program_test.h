@@ -15,13 +15,13 @@ namespace cli {
 
 inline constexpr const char* kProgram = TOKWATT_PROGRAM;
 
-struct Run {
+struct ProgramRun {
   int status = -1;  // exit status; 128 + signal when it was killed
   std::string out, err;
 };
 
 /// One command line of a shell, its standard input empty, its streams kept apart.
-inline Run run_shell(const std::string& line) {
+inline ProgramRun run_shell(const std::string& line) {
   char folder[] = "/tmp/tokwatt_run_XXXXXX";
   if (::mkdtemp(folder) == nullptr) return {};
   const std::string out = std::string(folder) + "/out", err = std::string(folder) + "/err";
@@ -34,14 +34,15 @@ inline Run run_shell(const std::string& line) {
     text << std::ifstream(path, std::ios::binary).rdbuf();
     return text.str();
   };
-  Run run{WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status), read(out), read(err)};
+  ProgramRun run{WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status), read(out),
+                 read(err)};
   for (const std::string& path : {out, err, script}) ::unlink(path.c_str());
   ::rmdir(folder);
   return run;
 }
 
 /// The program with these arguments, in the shell's quoting; saved state is left alone.
-inline Run run_program(const std::string& arguments) {
+inline ProgramRun run_program(const std::string& arguments) {
   return run_shell("export XDG_STATE_HOME=/nonexistent HOME=/nonexistent; " +
                    std::string(kProgram) + " " + arguments);
 }
