@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 #include "planner/batch.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 
 #include "planner/result_json.h"
@@ -35,6 +37,12 @@ hwdb::Result<Plan> plan_scenario(const Scenario& scenario, const ResolvedModel& 
   plan->model_name = model.name;
   plan->quant = model.costs.quant;
   plan->machine_name = machine.name;
+  const std::uint64_t trained = model.costs.shape.n_ctx_train.value_or(0);
+  const std::uint64_t asked = scenario.settings.n_ctx / std::max(scenario.settings.n_seq, 1u);
+  if (trained > 0 && asked > trained) {
+    plan->notes.push_back(fmt::format(
+        "{} tokens of context are asked of a model that was trained on {}.", asked, trained));
+  }
   plan->notes.insert(plan->notes.end(), model.notes.begin(), model.notes.end());
   plan->notes.insert(plan->notes.end(), machine.notes.begin(), machine.notes.end());
   return plan;

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <array>
 
+#include "planner/cli/describe.h"
 #include "planner/rig.h"
 
 namespace cli {
@@ -26,7 +27,7 @@ bool good(const Plan& plan, bool want_gpu) {
   return fits == Fits::gpu || (!want_gpu && fits != Fits::no);
 }
 
-/// GPUs with at least that much memory, the smallest and of these the cheapest to run first.
+/// GPUs with at least that much memory, the smallest and of these the fastest first.
 std::vector<const hwdb::GpuRow*> cards_with(const hwdb::Catalog& catalog, std::uint64_t bytes) {
   std::vector<const hwdb::GpuRow*> cards;
   for (const hwdb::GpuRow& row : catalog.gpus()) {
@@ -38,7 +39,9 @@ std::vector<const hwdb::GpuRow*> cards_with(const hwdb::Catalog& catalog, std::u
   }
   std::ranges::sort(cards, [](const hwdb::GpuRow* a, const hwdb::GpuRow* b) {
     if (a->memory_bytes != b->memory_bytes) return a->memory_bytes < b->memory_bytes;
-    if (a->release_year != b->release_year) return a->release_year > b->release_year;
+    if (a->mem_bw_bytes_per_s != b->mem_bw_bytes_per_s) {
+      return a->mem_bw_bytes_per_s > b->mem_bw_bytes_per_s;
+    }
     return a->id < b->id;
   });
   return cards;
@@ -96,7 +99,9 @@ std::vector<Alternative> find_alternatives(Session& session, const planner::Scen
       hwdb::Machine more = machine;
       more.gpus.resize(count, machine.gpus.front());
       if (!more.gpu_link) more.gpu_link = more.gpus.front().host_link;
-      if (attempt(fmt::format("{}x {}", count, machine.gpus.front().name), scenario, more)) break;
+      if (attempt(fmt::format("{}x {}", count, short_name(machine.gpus.front().name)), scenario,
+                  more))
+        break;
     }
     // The smallest single cards that would do, tried by their own rows.
     std::size_t shown = 0;
@@ -109,7 +114,7 @@ std::vector<Alternative> find_alternatives(Session& session, const planner::Scen
       other.gpus = {planner::gpu_from_row(session.catalog(), *row, 0)};
       tried = row->memory_bytes.front();
       shown += attempt(fmt::format("a card of {}, as {}", hwdb::format_bytes(hwdb::Bytes(tried)),
-                                   row->name),
+                                   short_name(row->name)),
                        scenario, other)
                    ? 1
                    : 0;

@@ -29,11 +29,6 @@ std::vector<std::string> split_commas(const std::string& text) {
   return parts;
 }
 
-std::string evidence(const planner::Quality& quality) {
-  if (!quality.percentile) return "no published score";
-  return fmt::format("{} {}", quality.benchmark, report::short_number(quality.score));
-}
-
 report::Table fit_table(const planner::FitResult& result, std::size_t top) {
   report::Table table;
   table.key = "models";
@@ -58,9 +53,10 @@ report::Table fit_table(const planner::FitResult& result, std::size_t top) {
        .unit = currency,
        .priority = 1,
        .estimate = true},
-      {.key = "evidence", .title = "evidence", .align = Align::left, .priority = 5},
+      {.key = "quality_percentile", .title = "score", .unit = "of 100", .priority = 5},
+      {.key = "quality_benchmark", .title = "by", .align = Align::left, .priority = 6},
+      {.key = "quality_score"},
       {.key = "quality_source"},
-      {.key = "quality_percentile"},
       {.key = "quant_loss"},
       {.key = "speed_credit"},
       {.key = "score"},
@@ -83,10 +79,12 @@ report::Table fit_table(const planner::FitResult& result, std::size_t top) {
         Cell(
             plan.cost.tariff_id.empty() ? "-" : report::money_text(plan.cost.cost_per_month.likely),
             report::estimate_json(plan.cost.cost_per_month)),
-        Cell(evidence(row.quality), hwdb::Json(),
-             row.quality.percentile ? report::Tone::plain : report::Tone::dim),
+        row.quality.percentile
+            ? Cell(fmt::format("{:.0f}", 100 * *row.quality.percentile), *row.quality.percentile)
+            : Cell("-"),
+        row.quality.percentile ? Cell(row.quality.benchmark) : Cell("none published"),
+        Cell("", row.quality.percentile ? hwdb::Json(row.quality.score) : hwdb::Json()),
         Cell("", row.quality.source),
-        Cell("", row.quality.percentile ? hwdb::Json(*row.quality.percentile) : hwdb::Json()),
         Cell("", row.quant_loss),
         Cell("", row.speed_credit),
         Cell("", row.rank),
@@ -206,9 +204,11 @@ hwdb::Result<Outcome> cmd_fit(Session& session) {
   tail.sentences.emplace_back(fmt::format(
       "{} of {} models shown; {} more fit, {} are too slow, {} do not fit.", shown,
       result.considered, result.rows.size() - shown, result.too_slow, result.not_fitting));
-  if (result.without_score > 0 && !brief) {
-    tail.sentences.emplace_back(fmt::format("{} have no published score for {} and stand last.",
-                                            result.without_score, options.workload.use));
+  if (!brief) {
+    tail.sentences.emplace_back(fmt::format(
+        "Score: place among published results, 100 is best; {} models have none for {} and stand "
+        "last.",
+        result.without_score, options.workload.use));
   }
   if (!result.rows.empty() && !options.quiet) {
     tail.commands.push_back({"next", "In detail:", next_command(options, result.rows.front())});

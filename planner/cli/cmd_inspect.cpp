@@ -67,9 +67,14 @@ Section shape_section(const hwdb::ModelFile& file, const hwdb::ModelCosts* costs
                                       : fmt::format("{} ({})", shape.architecture, traits->display),
            shape.architecture));
   if (costs != nullptr && costs->params_total > 0) {
-    std::string params = fmt::format("{:.3g} B", costs->params_total / 1e9);
+    const auto count = [](double n) {
+      return n >= 1e9   ? fmt::format("{:.3g} billion", n / 1e9)
+             : n >= 1e6 ? fmt::format("{:.3g} million", n / 1e6)
+                        : fmt::format("{:.0f}", n);
+    };
+    std::string params = count(costs->params_total);
     if (costs->params_active > 0 && costs->params_active < costs->params_total) {
-      params += fmt::format(", {:.3g} B active for a token", costs->params_active / 1e9);
+      params += fmt::format(", {} active for a token", count(costs->params_active));
     }
     add("params_total", "parameters", Cell(params, costs->params_total));
   }

@@ -40,8 +40,8 @@ TEST_P(Golden, PrintsWhatIsExpected) {
   ASSERT_FALSE(command.empty());
   if (command.back() == '\n') command.pop_back();
   const ProgramRun run = run_shell("cd " + GetParam().string() +
-                            " && export HOME=/nonexistent XDG_STATE_HOME=/nonexistent && " +
-                            kProgram + " " + command);
+                                   " && export HOME=/nonexistent XDG_STATE_HOME=/nonexistent && " +
+                                   kProgram + " " + command);
   const fs::path expected = GetParam() / "expected";
   if (std::getenv("TOKWATT_UPDATE_GOLDEN") != nullptr) {
     std::ofstream(expected, std::ios::binary) << run.out;

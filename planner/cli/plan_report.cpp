@@ -109,6 +109,11 @@ Section speed_section(const planner::Plan& plan) {
   row("prefill", fmt::format("prefill of {:.0f} tokens", w.n_prompt), plan.speed.prefill_tok_per_s,
       "tok/s", std::string(to_string(plan.speed.prefill_bound)));
   row("ttft", "first token after", plan.speed.ttft_s, "s", "");
+  // Seconds choose their own unit: they run from microseconds to minutes.
+  table.rows.back()[2].text = report::seconds_text(plan.speed.ttft_s.likely);
+  table.rows.back()[3].text = fmt::format("{} - {}", report::seconds_text(plan.speed.ttft_s.low),
+                                          report::seconds_text(plan.speed.ttft_s.high));
+  table.rows.back()[4] = Cell("", "s");
   row("decode",
       w.batch > 1 ? fmt::format("decode, {} sequences together", w.batch) : std::string("decode"),
       plan.speed.decode_tok_per_s, "tok/s", std::string(to_string(plan.speed.decode_bound)));

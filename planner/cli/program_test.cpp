@@ -5,7 +5,6 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
-
 #include <filesystem>
 #include <fstream>
 #include <sstream>
@@ -133,8 +132,9 @@ TEST(Program, FullDiskClosedPipeAndClosedStdout) {
   EXPECT_EQ(closed.status, 1);
   EXPECT_EQ(code_of(closed), "output.write");
   // The pipe's reader goes away after the first line.
-  const ProgramRun pipe = run_shell(std::string("{ ") + kProgram +
-                             " list models --format csv; echo $? >&2; } | head -n 1 > /dev/null");
+  const ProgramRun pipe =
+      run_shell(std::string("{ ") + kProgram +
+                " list models --format csv; echo $? >&2; } | head -n 1 > /dev/null");
   EXPECT_TRUE(pipe.err == "141\n" || pipe.err == "0\n") << pipe.err;
   const ProgramRun gone =
       run_shell(std::string("{ sleep 0.3; ") + kProgram + " list gpus; echo $? >&2; } | true");
@@ -227,7 +227,7 @@ TEST(Program, BatchAnswersInOrderAndNeverStops) {
 TEST(Program, BatchAndPlanSayTheSame) {
   const ProgramRun plan = run_program("plan llama-3.1-8b --on 'RTX 3090' --json");
   const ProgramRun batch = run_shell("echo '{\"model\":\"llama-3.1-8b\",\"on\":\"RTX 3090\"}' | " +
-                              std::string(kProgram) + " batch");
+                                     std::string(kProgram) + " batch");
   ASSERT_EQ(batch.status, 0);
   const auto a = hwdb::parse_json(plan.out, "plan"), b = hwdb::parse_json(batch.out, "batch");
   ASSERT_TRUE(a && b);
@@ -252,11 +252,13 @@ TEST(Program, BatchRefusesALineThatIsTooLong) {
 }
 
 TEST(Program, BillShowsTheCeiling) {
-  const ProgramRun run = run_program("bill --on 'gpu:vram=24GiB,bw=1008GB/s,tdp=450W' --price 0.16");
+  const ProgramRun run =
+      run_program("bill --on 'gpu:vram=24GiB,bw=1008GB/s,tdp=450W' --price 0.16");
   EXPECT_EQ(run.status, 0) << run.err;
   EXPECT_TRUE(run.out.starts_with("450 W x 720 h x 0.16 USD = 51.84 USD\n")) << run.out;
   EXPECT_NE(run.out.find("2 h a day"), std::string::npos);
-  const ProgramRun max = run_program("bill --on 'gpu:vram=24GiB,bw=1008GB/s,tdp=450W' --price 0.16 --max");
+  const ProgramRun max =
+      run_program("bill --on 'gpu:vram=24GiB,bw=1008GB/s,tdp=450W' --price 0.16 --max");
   EXPECT_EQ(max.out.find("2 h a day"), std::string::npos) << max.out;
 }
 

@@ -34,7 +34,8 @@ inline ProgramRun run_shell(const std::string& line) {
     text << std::ifstream(path, std::ios::binary).rdbuf();
     return text.str();
   };
-  ProgramRun run{WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status), read(out), read(err)};
+  ProgramRun run{WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status), read(out),
+                 read(err)};
   for (const std::string& path : {out, err, script}) ::unlink(path.c_str());
   ::rmdir(folder);
   return run;
