@@ -7,7 +7,7 @@
 #include <cmath>
 
 #include "hwdb/catalog.h"
-#include "hwdb/csv_fixture.h"
+#include "hwdb/testing/csv.h"
 
 namespace hwdb {
 namespace {

@@ -6,7 +6,7 @@
 #include <map>
 
 #include "hwdb/catalog.h"
-#include "hwdb/csv_fixture.h"
+#include "hwdb/testing/csv.h"
 #include "hwdb/weight_plan.h"
 
 namespace hwdb {

@@ -247,8 +247,9 @@ TEST(Rig, EveryRowOfTheCatalogueMakesAMachine) {
     EXPECT_LE(gpu.memory.value.value, 2048 * kGiB) << row.id;
     EXPECT_FALSE(gpu.link_name.empty()) << row.id;
     if (gpu.bandwidth) ++speed_known;
-    if (!row.origin.verified && gpu.bandwidth)
+    if (!row.origin.verified && gpu.bandwidth) {
       EXPECT_EQ(gpu.bandwidth->basis, Basis::unverified) << row.id;
+    }
   }
   EXPECT_GT(speed_known, 490u);
   for (const hwdb::CpuRow& row : catalog().cpus()) {

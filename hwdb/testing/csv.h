@@ -8,6 +8,8 @@
 #include <string>
 #include <vector>
 
+#include "hwdb/testing/shared_facts.h"
+
 /// For tests: tables of published figures.
 namespace hwdb {
 
@@ -51,14 +53,12 @@ inline std::vector<CsvRow> read_fixture(const std::string& name) {
 
 /// A table of the collected facts beside the source tree; absent where they are not.
 inline std::optional<std::vector<CsvRow>> read_facts(const std::string& name) {
-  for (const char* base : {"/../shared/facts/", "/../../shared/facts/"}) {
-    std::ifstream in(TOKWATT_SOURCE_DIR + std::string(base) + name, std::ios::binary);
-    if (!in) continue;
-    std::stringstream text;
-    text << in.rdbuf();
-    return parse_csv(text.str());
-  }
-  return std::nullopt;
+  const std::string path = testing::shared_fact(name);
+  if (path.empty()) return std::nullopt;
+  std::ifstream in(path, std::ios::binary);
+  std::stringstream text;
+  text << in.rdbuf();
+  return parse_csv(text.str());
 }
 
 }  // namespace hwdb
