@@ -5,6 +5,7 @@
 
 #include "planner/report/escape.h"
 #include "planner/report/report.h"
+#include "planner/result_json.h"
 
 namespace report {
 namespace {
@@ -15,6 +16,9 @@ std::string field(const hwdb::Json& value) {
   if (const std::string* text = value.as_string()) return escape_csv(*text, false);
   if (value.is_null()) return {};
   if (value.is_array() || value.is_object()) return escape_csv(hwdb::write_json(value), false);
+  if (value.is_number() && !value.is_integer()) {
+    return escape_csv(hwdb::write_json(planner::rounded(*value.as_double())), true);
+  }
   return escape_csv(hwdb::write_json(value), true);
 }
 
