@@ -19,7 +19,13 @@ constexpr std::uint32_t id_of(const TensorFormat& format) {
   return static_cast<std::uint32_t>(format.type);
 }
 
-static_assert(std::ranges::is_sorted(kFormats, {}, id_of));
+// By id, because every tensor of every plan asks.
+constexpr auto kById = [] {
+  std::array<const TensorFormat*, id_of(*std::ranges::max_element(kFormats, {}, id_of)) + 1>
+      table{};
+  for (const TensorFormat& format : kFormats) table[id_of(format)] = &format;
+  return table;
+}();
 
 }  // namespace
 
@@ -28,8 +34,7 @@ std::span<const TensorFormat> tensor_formats() {
 }
 
 const TensorFormat* find_tensor_format(std::uint32_t id) {
-  const auto* it = std::ranges::lower_bound(kFormats, id, {}, id_of);
-  return it != std::end(kFormats) && id_of(*it) == id ? it : nullptr;
+  return id < kById.size() ? kById[id] : nullptr;
 }
 
 const TensorFormat* find_tensor_format(std::string_view name) {

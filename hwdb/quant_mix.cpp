@@ -32,33 +32,17 @@ constexpr bool one_of(T value, Ts... options) {
   return ((value == options) || ...);
 }
 
-/// The part of a tensor's name that the quantizer looks at.
-enum class Part {
-  output,
-  token_embedding,
-  attn_v,
-  attn_k,
-  attn_q,
-  attn_output,
-  attn_qkv,
-  attn_kv_b,
-  ffn_down,
-  ffn_gate,
-  ffn_up,
-  other
-};
+using Part = QuantPart;
 
-Part part_of(std::string_view name) {
+Part part_of(std::string_view name, std::string_view rest, bool in_block) {
   if (name == "output.weight") return Part::output;
   if (name == "token_embd.weight" || name == "per_layer_token_embd.weight") {
     return Part::token_embedding;
   }
-  if (!name.starts_with("blk.")) return Part::other;
-  const std::string_view rest = name.substr(std::min(name.find('.', 4), name.size() - 1) + 1);
+  if (!in_block) return Part::other;
   if (rest.starts_with("ffn_down")) return Part::ffn_down;
   if (rest.starts_with("ffn_gate")) return Part::ffn_gate;
   if (rest.starts_with("ffn_up")) return Part::ffn_up;
-  if (rest.find("attn_") == std::string_view::npos) return Part::other;
   if (rest.ends_with("attn_v.weight")) return Part::attn_v;
   if (rest.ends_with("attn_k.weight")) return Part::attn_k;
   if (rest.ends_with("attn_q.weight")) return Part::attn_q;
@@ -68,41 +52,51 @@ Part part_of(std::string_view name) {
   return Part::other;
 }
 
-/// Matrices that the quantizer copies as they are.
-bool is_copied(const TensorInfo& info) {
-  if (info.rows() <= 1 || !std::string_view(info.name).ends_with("weight")) return true;
+// Matrices that the quantizer copies as they are, by how their names begin after the block number.
+constexpr std::string_view kCopied[] = {"ffn_gate_inp.weight",
+                                        "altup",
+                                        "laurel",
+                                        "per_layer_model_proj",
+                                        "ssm_conv1d",
+                                        "shortconv.conv.weight",
+                                        "position_embd",
+                                        "token_types",
+                                        "time_mix_first.",
+                                        "time_mix_w0.",
+                                        "time_mix_w1.",
+                                        "time_mix_w2.",
+                                        "time_mix_v0.",
+                                        "time_mix_v1.",
+                                        "time_mix_v2.",
+                                        "time_mix_a0.",
+                                        "time_mix_a1.",
+                                        "time_mix_a2.",
+                                        "time_mix_g1.",
+                                        "time_mix_g2.",
+                                        "time_mix_decay_w",
+                                        "time_mix_lerp_fused.",
+                                        "channel_mix_lerp_k.",
+                                        "indexer.k_proj.",
+                                        "indexer.q_proj.",
+                                        "indexer.proj."};
+
+}  // namespace
+
+QuantPart quant_part(const TensorInfo& info) {
   const std::string_view name = info.name;
-  for (std::string_view part : {"_norm.weight",
-                                "ffn_gate_inp.weight",
-                                "altup",
-                                "laurel",
-                                "per_layer_model_proj",
-                                "ssm_conv1d",
-                                "shortconv.conv.weight",
-                                "position_embd",
-                                "token_types",
-                                "time_mix_first.",
-                                "time_mix_w0.",
-                                "time_mix_w1.",
-                                "time_mix_w2.",
-                                "time_mix_v0.",
-                                "time_mix_v1.",
-                                "time_mix_v2.",
-                                "time_mix_a0.",
-                                "time_mix_a1.",
-                                "time_mix_a2.",
-                                "time_mix_g1.",
-                                "time_mix_g2.",
-                                "time_mix_decay_w",
-                                "time_mix_lerp_fused.",
-                                "channel_mix_lerp_k.",
-                                "indexer.k_proj.",
-                                "indexer.q_proj.",
-                                "indexer.proj."}) {
-    if (name.find(part) != std::string_view::npos) return true;
+  if (info.rows() <= 1 || !name.ends_with("weight") || name.ends_with("_norm.weight")) {
+    return QuantPart::copied;
   }
-  return false;
+  const bool in_block = name.starts_with("blk.");
+  const std::string_view rest =
+      in_block ? name.substr(std::min(name.find('.', 4), name.size() - 1) + 1) : name;
+  if (std::ranges::any_of(kCopied, [&](std::string_view part) { return rest.starts_with(part); })) {
+    return QuantPart::copied;
+  }
+  return part_of(name, rest, in_block);
 }
+
+namespace {
 
 /// The quantizer at work on one file: the model's traits and its running counters.
 class Mix {
@@ -177,7 +171,7 @@ Mix::Mix(const ModelShape& shape, const TensorTraits& traits, const PresetRule& 
   is_70b_ = traits.layers_of_70b > 0 && shape.n_layers == traits.layers_of_70b &&
             (!traits.only_gqa_70b || gqa_ != 1);
   for (const PlannedTensor& tensor : tensors) {
-    const Part part = part_of(tensor.info.name);
+    const Part part = tensor.part;
     if (part == Part::output) tied_ = false;
     if (one_of(part, Part::attn_v, Part::attn_qkv, Part::attn_kv_b)) ++n_v_;
   }
@@ -313,7 +307,7 @@ TensorType Mix::ffn_down_type(std::uint32_t i) const {
 }
 
 TensorType Mix::choose(const PlannedTensor& tensor) {
-  Part part = part_of(tensor.info.name);
+  Part part = tensor.part;
   const bool tied_table = tied_ && part == Part::token_embedding &&
                           (options_.newer_rules || tensor.info.name == "token_embd.weight");
   if (part == Part::output || tied_table) {
@@ -410,7 +404,7 @@ Status apply_preset(const ModelShape& shape, const QuantOptions& options,
       if (auto ok = set_type(plain, &tensor); !ok) return ok;
       continue;
     }
-    if (is_copied(tensor.info)) continue;
+    if (tensor.part == Part::copied) continue;
     const TensorType type = mix.fit_row(mix.choose(tensor), tensor.info.ne[0]);
     if (auto ok = set_type(type, &tensor); !ok) return ok;
   }

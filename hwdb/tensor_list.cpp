@@ -69,6 +69,7 @@ void ListBuilder::add(std::string name, Dims dims, TensorRole role, std::int32_t
     overflow_ = true;
   }
   tensor.info.name = std::move(name);
+  tensor.part = quant_part(tensor.info);
   tensors_.push_back(std::move(tensor));
 }
 

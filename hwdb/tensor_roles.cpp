@@ -96,6 +96,7 @@ bool is_single_expert(std::string_view rest) {
 PlannedTensor classify_tensor(const TensorInfo& info) {
   PlannedTensor tensor;
   tensor.info = info;
+  tensor.part = quant_part(info);
   const std::string_view name = info.name;
   std::string_view rest;
   std::int32_t layer = -1;

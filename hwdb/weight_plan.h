@@ -25,11 +25,32 @@ enum class TensorRole {
   other        // small tables beside the blocks, read for every token
 };
 
+/// The part of a tensor's name that llama.cpp's quantizer looks at; `copied` tensors keep the type
+/// of their source.
+enum class QuantPart : std::uint8_t {
+  copied,
+  output,
+  token_embedding,
+  attn_v,
+  attn_k,
+  attn_q,
+  attn_output,
+  attn_qkv,
+  attn_kv_b,
+  ffn_down,
+  ffn_gate,
+  ffn_up,
+  other
+};
+
+QuantPart quant_part(const TensorInfo& info);
+
 /// A tensor of the real list, with its place. `layer` is -1 outside the blocks.
 struct PlannedTensor {
   TensorInfo info;
   TensorRole role = TensorRole::other;
   std::int32_t layer = -1;
+  QuantPart part = QuantPart::copied;  // set by tensor_list and classify_tensor
 };
 
 /// The tensors that llama.cpp's converter would write for this shape, in file order, with the types

@@ -65,7 +65,7 @@ std::optional<std::vector<std::uint32_t>> parse_cpu_list(std::string_view text) 
     text = comma == std::string_view::npos ? std::string_view() : text.substr(comma + 1);
   }
   std::ranges::sort(cpus);
-  cpus.erase(std::ranges::unique(cpus).begin(), cpus.end());
+  cpus.erase(std::unique(cpus.begin(), cpus.end()), cpus.end());
   return cpus;
 }
 

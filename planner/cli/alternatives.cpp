@@ -49,13 +49,14 @@ std::vector<const hwdb::GpuRow*> cards_with(const hwdb::Catalog& catalog, std::u
 
 }  // namespace
 
-std::vector<Alternative> find_alternatives(Session& session, const planner::Scenario& scenario,
+std::vector<Alternative> find_alternatives(Session& session, const Plan& original_plan,
                                            const hwdb::Machine& machine) {
+  const planner::Scenario& scenario = original_plan.scenario;
   std::vector<Alternative> found;
   const bool want_gpu = !machine.gpus.empty() && !scenario.settings.cpu_only;
   const auto tariff = session.tariff(scenario.tariff);
-  const auto attempt = [&](std::string change, planner::Scenario changed,
-                           const hwdb::Machine& rig) {
+  const auto attempt = [&](std::string change, planner::Scenario changed, const hwdb::Machine& rig,
+                           bool on_gpu) {
     // What the user fixed by hand would keep the change from helping.
     changed.settings.n_gpu_layers.reset();
     changed.settings.n_cpu_moe.reset();
@@ -63,7 +64,7 @@ std::vector<Alternative> find_alternatives(Session& session, const planner::Scen
     if (!model) return false;
     auto plan = planner::plan_scenario(changed, **model, rig, tariff ? *tariff : nullptr,
                                        &session.assumptions());
-    if (!plan || !good(*plan, want_gpu)) return false;
+    if (!plan || !good(*plan, on_gpu)) return false;
     found.push_back({std::move(change), std::move(*plan)});
     return true;
   };
@@ -73,12 +74,12 @@ std::vector<Alternative> find_alternatives(Session& session, const planner::Scen
   if (scenario.settings.cache_type_k == "f16") {
     planner::Scenario changed = scenario;
     changed.settings.cache_type_k = changed.settings.cache_type_v = "q8_0";
-    attempt("KV cache in q8_0 (-ctk q8_0 -ctv q8_0)", changed, machine);
+    attempt("KV cache in q8_0 (-ctk q8_0 -ctv q8_0)", changed, machine, want_gpu);
   }
   if (scenario.settings.n_ctx > 4096 * scenario.settings.n_seq) {
     planner::Scenario changed = scenario;
     changed.settings.n_ctx = 4096 * scenario.settings.n_seq;
-    attempt("4096 tokens of context (-c 4096)", changed, machine);
+    attempt("4096 tokens of context (-c 4096)", changed, machine, want_gpu);
   }
   if (session.catalog().find_model(scenario.model)) {
     for (const std::string_view preset : kPresets) {
@@ -88,7 +89,7 @@ std::vector<Alternative> find_alternatives(Session& session, const planner::Scen
       if (!model || (*model)->costs.file_bytes >= (*original)->costs.file_bytes) continue;
       if (attempt(fmt::format("{}, a file of {}", preset,
                               hwdb::format_bytes(hwdb::Bytes((*model)->costs.file_bytes))),
-                  changed, machine)) {
+                  changed, machine, want_gpu)) {
         break;
       }
     }
@@ -100,7 +101,7 @@ std::vector<Alternative> find_alternatives(Session& session, const planner::Scen
       more.gpus.resize(count, machine.gpus.front());
       if (!more.gpu_link) more.gpu_link = more.gpus.front().host_link;
       if (attempt(fmt::format("{}x {}", count, short_name(machine.gpus.front().name)), scenario,
-                  more))
+                  more, want_gpu))
         break;
     }
     // The smallest single cards that would do, tried by their own rows.
@@ -115,12 +116,12 @@ std::vector<Alternative> find_alternatives(Session& session, const planner::Scen
       tried = row->memory_bytes.front();
       shown += attempt(fmt::format("a card of {}, as {}", hwdb::format_bytes(hwdb::Bytes(tried)),
                                    short_name(row->name)),
-                       scenario, other)
+                       scenario, other, want_gpu)
                    ? 1
                    : 0;
     }
   }
-  if (!want_gpu) {
+  if (original_plan.memory.fits == Fits::no) {
     for (const std::uint64_t gib : kMemoryGib) {
       const hwdb::Bytes total(gib * hwdb::kGiB);
       if (total <= machine.memory.total.value) continue;
@@ -128,7 +129,7 @@ std::vector<Alternative> find_alternatives(Session& session, const planner::Scen
       more.memory.total.value = total;
       more.memory.available.reset();
       more.memory.limit.reset();
-      if (attempt(fmt::format("{} GiB of RAM", gib), scenario, more)) break;
+      if (attempt(fmt::format("{} GiB of RAM", gib), scenario, more, false)) break;
     }
   }
   return found;

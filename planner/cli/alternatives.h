@@ -15,9 +15,9 @@ struct Alternative {
   planner::Plan plan;
 };
 
-/// What it would take to have the whole model on the GPU, or to run it at all when there is none:
-/// each by a plan of its own. Empty when nothing helps.
-std::vector<Alternative> find_alternatives(Session& session, const planner::Scenario& scenario,
+/// What it would take to have the whole model on the GPU, and, where it does not run at all, to run
+/// it from RAM: each by a plan of its own. Empty when nothing that is tried helps.
+std::vector<Alternative> find_alternatives(Session& session, const planner::Plan& original,
                                            const hwdb::Machine& machine);
 
 }  // namespace cli

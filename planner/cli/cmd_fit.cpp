@@ -59,7 +59,7 @@ report::Table fit_table(const planner::FitResult& result, std::size_t top) {
       {.key = "quality_source"},
       {.key = "quant_loss"},
       {.key = "speed_credit"},
-      {.key = "score"},
+      {.key = "rank_product"},
   };
   for (std::size_t i = 0; i < std::min(top, result.rows.size()); ++i) {
     const planner::FitRow& row = result.rows[i];

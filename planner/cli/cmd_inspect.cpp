@@ -42,13 +42,16 @@ Section file_section(const hwdb::ModelFile& file) {
   if (!file.general_type.empty() && file.general_type != "model") {
     what += fmt::format(", {}", file.general_type);
   }
-  section.lines = {
-      {"name", "name", file.name.empty() ? Cell("not said") : Cell(file.name, file.name)},
-      {"format", "format", Cell(what, Json(format_name(file.format)))},
-      {"file_size_bytes", "size", report::bytes_cell(file.file_bytes)},
-      {"metadata_bytes", "of it metadata", report::bytes_cell(file.metadata_bytes)},
-      {"n_tensors", "tensors", report::count_cell(file.tensors.size())},
-  };
+  if (!file.name.empty() && file.name != ".") {
+    section.lines.push_back({"name", "name", Cell(file.name, file.name)});
+  }
+  section.lines.push_back({"format", "format", Cell(what, Json(format_name(file.format)))});
+  if (file.format != hwdb::ModelFile::Format::config_only) {
+    section.lines.push_back({"file_size_bytes", "size", report::bytes_cell(file.file_bytes)});
+    section.lines.push_back(
+        {"metadata_bytes", "of it metadata", report::bytes_cell(file.metadata_bytes)});
+    section.lines.push_back({"n_tensors", "tensors", report::count_cell(file.tensors.size())});
+  }
   return section;
 }
 

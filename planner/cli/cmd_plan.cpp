@@ -12,10 +12,10 @@
 namespace cli {
 namespace {
 
-report::Section alternatives_section(const std::vector<Alternative>& alternatives, bool on_gpu) {
+report::Section alternatives_section(const std::vector<Alternative>& alternatives, bool runs) {
   report::Section section;
   section.key = "alternatives";
-  section.title = on_gpu ? "What it would take to have it all on the GPU" : "What it would take";
+  section.title = runs ? "What it would take to have it all on the GPU" : "What it would take";
   report::Table table;
   table.columns = {
       {.key = "change", .title = "with", .align = report::Align::left},
@@ -72,10 +72,15 @@ hwdb::Result<Outcome> cmd_plan(Session& session) {
       outcome.exit_status = hwdb::exit_status(status.error().code);
     }
   }
-  if (options.format == Format::json) {
+  if (options.format == Format::json || options.format == Format::csv) {
     hwdb::JsonWriter writer(&outcome.document);
     planner::append_result_json(&writer, *plan);
     outcome.document += '\n';
+    if (options.format == Format::csv) {
+      auto document = hwdb::parse_json(outcome.document, "result");
+      if (!document) return document.error();
+      outcome.document = report::flat_csv(*document);
+    }
     return outcome;
   }
   outcome.report = plan_report(*plan, **machine, options.why);
@@ -84,9 +89,10 @@ hwdb::Result<Outcome> cmd_plan(Session& session) {
   const bool has_gpu = !(*machine)->gpus.empty() && !scenario.settings.cpu_only;
   if (plan->memory.fits == planner::Fits::no || (!all_on_gpu && has_gpu)) {
     auto& sections = outcome.report->sections;
-    const auto alternatives = find_alternatives(session, scenario, **machine);
+    const auto alternatives = find_alternatives(session, *plan, **machine);
     // After the memory that explains why.
-    sections.insert(sections.begin() + 2, alternatives_section(alternatives, has_gpu));
+    sections.insert(sections.begin() + 2,
+                    alternatives_section(alternatives, plan->memory.fits != planner::Fits::no));
   }
   return outcome;
 }

@@ -85,6 +85,14 @@ cli::Environment read_environment(const cli::Options& options) {
   return environment;
 }
 
+/// Without notes, and without sections that had nothing else; programs keep them.
+void hush(report::Report* report) {
+  for (report::Section& section : report->sections) section.notes.clear();
+  std::erase_if(report->sections, [](const report::Section& s) {
+    return s.sentences.empty() && s.lines.empty() && s.tables.empty() && s.commands.empty();
+  });
+}
+
 std::string rendered(const cli::Outcome& outcome, const cli::Options& options,
                      const cli::Environment& environment) {
   if (!outcome.report) return outcome.document;
@@ -154,7 +162,7 @@ int run(const std::vector<std::string>& arguments) {
   cli::Session session(*options, environment,
                        [&](std::string_view text) { return answer.sink().write(text); });
   if (auto status = session.open_catalog(); !status) return fail(status.error(), json, &answer);
-  const auto outcome = cli::run_command(session);
+  auto outcome = cli::run_command(session);
   cli::Sink messages(2);
   for (const std::string& notice : session.notices()) {
     messages.write(report::escape_terminal(notice) + "\n");
@@ -163,6 +171,7 @@ int run(const std::vector<std::string>& arguments) {
   for (const std::string& warning : outcome->warnings) {
     if (!options->quiet) messages.write("warning: " + report::escape_terminal(warning) + "\n");
   }
+  if (options->quiet && !json && outcome->report) hush(&*outcome->report);
   answer.sink().write(rendered(*outcome, *options, environment));
   if (outcome->after) messages.write(cli::error_text(*outcome->after));
   const int written = answer.finish();

@@ -29,9 +29,24 @@ Error usage(std::string code, std::string what, std::string_view command) {
   return Error{std::move(code), std::move(what) + " (" + help_pointer(command) + ")", {}, {}};
 }
 
+/// ", did you mean X?" for the spelling that is a slip or two away; "" when none is.
 std::string suggestion(std::string_view wanted, const std::vector<std::string>& known) {
-  const std::string hint = hwdb::nearest_hint(wanted, known, 3);
-  return hint.empty() ? hint : ", " + hint;
+  std::string_view nearest;
+  // One slip in three letters: "fti" is fit, but "xy" is nothing.
+  std::size_t best = std::max<std::size_t>(wanted.size() / 3, 1) + 1;
+  for (const std::string& name : known) {
+    const std::size_t distance = hwdb::edit_distance(wanted, name);
+    if (distance < best) {
+      best = distance;
+      nearest = name;
+    }
+  }
+  return nearest.empty() ? std::string() : fmt::format(", did you mean {}?", nearest);
+}
+
+Error missing_value(const std::string& spelling, const Flag& flag, const CommandInfo& command) {
+  return usage("usage.missing_value", fmt::format("{} needs a value: {}", spelling, flag.value),
+               command.name);
 }
 
 /// llama.cpp's single-dash words ("-ngl 33", "-fa") as the long names with "=", which CLI11 reads
@@ -55,6 +70,8 @@ hwdb::Result<std::vector<std::string>> spell_out(const std::vector<std::string>&
         return usage("usage.value", fmt::format("{} takes no value", spelling), command.name);
       }
       out.emplace_back(flag->name);
+    } else if (equals + 1 == word.size()) {
+      return missing_value(spelling, *flag, command);
     } else if (equals != std::string::npos) {
       out.push_back(std::string(flag->name) + word.substr(equals));
     } else {
@@ -62,9 +79,10 @@ hwdb::Result<std::vector<std::string>> spell_out(const std::vector<std::string>&
       Options ignored;
       const bool bare =
           !flag->bare.empty() && (!more || !flag->set(words[i + 1], &ignored).has_value());
-      if (!bare && (!more || (words[i + 1].starts_with('-') && find_flag(words[i + 1])))) {
-        return usage("usage.missing_value",
-                     fmt::format("{} needs a value: {}", spelling, flag->value), command.name);
+      const bool taken =
+          more && words[i + 1].starts_with('-') && find_flag(words[i + 1]) != nullptr;
+      if (!bare && (!more || taken || words[i + 1].empty())) {
+        return missing_value(spelling, *flag, command);
       }
       out.push_back(fmt::format("{}={}", flag->name, bare ? std::string(flag->bare) : words[++i]));
     }

@@ -84,6 +84,14 @@ Section memory_section(const planner::Plan& plan) {
   return section;
 }
 
+/// "0.38-0.80 s", with both units only where they differ.
+std::string seconds_band(const planner::Estimate& estimate) {
+  std::string low = report::seconds_text(estimate.low);
+  const std::string high = report::seconds_text(estimate.high);
+  if (low.substr(low.find(' ')) == high.substr(high.find(' '))) low.resize(low.find(' '));
+  return fmt::format("{}-{}", low, high);
+}
+
 Section speed_section(const planner::Plan& plan) {
   Section section;
   section.key = "speed";
@@ -111,8 +119,7 @@ Section speed_section(const planner::Plan& plan) {
   row("ttft", "first token after", plan.speed.ttft_s, "s", "");
   // Seconds choose their own unit: they run from microseconds to minutes.
   table.rows.back()[2].text = report::seconds_text(plan.speed.ttft_s.likely);
-  table.rows.back()[3].text = fmt::format("{} - {}", report::seconds_text(plan.speed.ttft_s.low),
-                                          report::seconds_text(plan.speed.ttft_s.high));
+  table.rows.back()[3].text = seconds_band(plan.speed.ttft_s);
   table.rows.back()[4] = Cell("", "s");
   row("decode",
       w.batch > 1 ? fmt::format("decode, {} sequences together", w.batch) : std::string("decode"),

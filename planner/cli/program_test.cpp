@@ -11,6 +11,7 @@
 
 #include "hwdb/json.h"
 #include "planner/cli/command_table.h"
+#include "planner/report/escape.h"
 
 namespace cli {
 namespace {
@@ -65,7 +66,7 @@ TEST(Program, UsageErrorsAreOneLineWithTheNearestName) {
            Case{"fit -ctk q9", "usage.value", "q8_0"},
            Case{"fit --check speed=3", "usage.check", "decode"},
            Case{"fit --check 'decode>=fast'", "usage.check", "a number"},
-           Case{"fit --check ''", "usage.value", "text"},
+           Case{"fit --check ''", "usage.missing_value", "TERMS"},
            Case{"list gpu", "usage.value", "gpus"},
        }) {
     const ProgramRun run = run_program(c.arguments);
@@ -73,7 +74,9 @@ TEST(Program, UsageErrorsAreOneLineWithTheNearestName) {
     EXPECT_EQ(code_of(run), c.code) << c.arguments << ": " << run.err;
     EXPECT_NE(run.err.find(c.says), std::string::npos) << c.arguments << ": " << run.err;
     EXPECT_EQ(std::ranges::count(run.err, '\n'), 1) << run.err;
-    EXPECT_EQ(run.out, "") << c.arguments;
+    if (std::string_view(c.arguments).find("json") == std::string_view::npos) {
+      EXPECT_EQ(run.out, "") << c.arguments;
+    }
   }
 }
 
@@ -175,7 +178,7 @@ TEST(Program, ReportsFitThePage) {
                               line.find("ollama") != std::string::npos ||
                               line.find("tokwatt") != std::string::npos;
         if (to_paste) continue;
-        EXPECT_LE(line.size(), width) << arguments << ": " << line;
+        EXPECT_LE(report::display_width(line), width) << arguments << ": " << line;
       }
     }
   }

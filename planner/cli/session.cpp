@@ -187,8 +187,8 @@ Result<const hwdb::TariffRow*> Session::tariff(const std::string& name) {
   if (options_.price_per_kwh) {
     if (!records_->own_price) {
       hwdb::TariffRow row;
-      row.id = "own price";
-      row.name = "--price";
+      row.id = "own-price";
+      row.name = "the price given by --price";
       row.kind = "flat";
       row.currency = "USD";
       if (!name.empty()) {

@@ -1,8 +1,11 @@
 // SPDX-License-Identifier: MIT
+#include <algorithm>
 #include <array>
+#include <string>
 
 #include "planner/report/escape.h"
 #include "planner/report/report.h"
+#include "planner/result_json.h"
 
 namespace report {
 namespace {
@@ -13,6 +16,9 @@ std::string field(const hwdb::Json& value) {
   if (const std::string* text = value.as_string()) return escape_csv(*text, false);
   if (value.is_null()) return {};
   if (value.is_array() || value.is_object()) return escape_csv(hwdb::write_json(value), false);
+  if (value.is_number() && !value.is_integer()) {
+    return escape_csv(hwdb::write_json(planner::rounded(*value.as_double())), true);
+  }
   return escape_csv(hwdb::write_json(value), true);
 }
 
@@ -59,11 +65,36 @@ std::string table_csv(const Table& table) {
   return out;
 }
 
+void flatten(const std::string& key, const hwdb::Json& value, std::string* out) {
+  const auto inner = [&](const std::string& name) { return key.empty() ? name : key + "." + name; };
+  if (const auto* object = value.as_object()) {
+    for (const hwdb::Json::Member& member : *object) {
+      flatten(inner(member.first), member.second, out);
+    }
+  } else if (const auto* array = value.as_array()) {
+    for (std::size_t i = 0; i < array->size(); ++i) {
+      flatten(inner(std::to_string(i)), (*array)[i], out);
+    }
+  } else {
+    *out += escape_csv(key, false) + "," + field(value) + "\r\n";
+  }
+}
+
 }  // namespace
+
+std::string flat_csv(const hwdb::Json& document) {
+  std::string out = "key,value\r\n";
+  flatten("", document, &out);
+  return out;
+}
 
 std::string render_csv(const Report& report) {
   for (const Section& section : report.sections) {
-    if (!section.tables.empty()) return table_csv(section.tables.front());
+    for (const Table& table : section.tables) {
+      const bool shown =
+          std::ranges::any_of(table.columns, [](const Column& c) { return !c.title.empty(); });
+      if (shown) return table_csv(table);
+    }
   }
   std::string out = "key,value\r\n";
   for (const Section& section : report.sections) {

@@ -14,7 +14,7 @@ std::string short_number(double value) {
   if (!std::isfinite(value)) return "-";
   if (size == 0) return "0";
   return fmt::format("{:.{}f}", value,
-                     size >= 19.95    ? 0
+                     size >= 9.95     ? 0
                      : size >= 0.995  ? 1
                      : size >= 0.0995 ? 2
                                       : 3);

@@ -1,10 +1,14 @@
 // SPDX-License-Identifier: MIT
 #include "planner/report/report.h"
+#include "planner/result_json.h"
 
 namespace report {
 namespace {
 
 hwdb::Json value_of(const Cell& cell) {
+  if (cell.value.is_number() && !cell.value.is_integer()) {
+    return planner::rounded(*cell.value.as_double());
+  }
   if (!cell.value.is_null()) return cell.value;
   return cell.text.empty() || cell.text == "-" ? hwdb::Json() : hwdb::Json(cell.text);
 }

@@ -85,7 +85,10 @@ std::string render_text(const Report& report, const TextOptions& options);
 std::string render_markdown(const Report& report);
 /// One document with "schema", "command" and a member for each section.
 std::string render_json(const Report& report);
-/// The first table with all its columns, RFC 4180; without tables, key and value of each line.
+/// A document as lines of key and value, as "memory.devices.0.total_bytes,5937029376".
+std::string flat_csv(const hwdb::Json& document);
+/// The first table that people see with all its columns, RFC 4180; without tables, key and value of
+/// each line.
 std::string render_csv(const Report& report);
 
 }  // namespace report

@@ -210,6 +210,20 @@ TEST(Csv, EstimatesBecomeFourColumns) {
             "2,\"'=cmd()\",0.5,0.8,1.5,modelled,none\r\n");
 }
 
+TEST(Csv, TablesForProgramsAloneAreNotTheAnswer) {
+  Report report = sample();
+  Table hidden;
+  hidden.columns = {{.key = "inner"}};
+  hidden.rows.push_back({Cell("x")});
+  report.sections[0].tables.push_back(std::move(hidden));
+  EXPECT_TRUE(render_csv(report).starts_with("id,name,"));
+}
+
+TEST(Csv, DocumentsFlatten) {
+  const auto json = hwdb::parse_json(R"({"a":{"b":[1,{"c":"=x"}]},"d":null})", "test");
+  EXPECT_EQ(flat_csv(*json), "key,value\r\na.b.0,1\r\na.b.1.c,\"'=x\"\r\nd,\r\n");
+}
+
 TEST(Csv, WithoutATableKeysAndValues) {
   Report report = sample();
   report.sections.pop_back();

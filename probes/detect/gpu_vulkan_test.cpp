@@ -138,10 +138,11 @@ TEST_F(VulkanTest, SoftwareRenderersAreNeverGpus) {
   use({manifest("mock", mock_)});
   devices(
       "llvmpipe (LLVM 15.0.6, 256 bits)|cpu|10005:0||32768|;"
-      "SwiftShader Device (LLVM 10.0.0)|virtual|1ae0:c0de||32768|");
+      "SwiftShader Device (LLVM 10.0.0)|virtual|1ae0:c0de||32768|;"
+      "A renderer of tomorrow|cpu|10005:1||32768|");
   EXPECT_EQ(detect().status, Status::ok);
   EXPECT_TRUE(scene_.machine.gpus.empty());
-  ASSERT_EQ(scene_.machine.software_renderers.size(), 2u);
+  ASSERT_EQ(scene_.machine.software_renderers.size(), 3u);
   EXPECT_EQ(scene_.machine.software_renderers[0].driver, "mock");
 }
 
