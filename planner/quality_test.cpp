@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "planner/quality.h"
 
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 
 namespace planner {
@@ -116,6 +117,29 @@ TEST(Quality, WeakerAgreementPullsToTheMiddle) {
   const Quality strong = QualityIndex(b, "chat").find(model({"new"}));
   ASSERT_TRUE(weak.percentile && strong.percentile);
   EXPECT_LT(*weak.percentile, *strong.percentile);
+}
+
+TEST(Quality, OutsideTheModelsInBothTheLineIsNotTrusted) {
+  // Only the better half of the board is in the other table.
+  std::vector<hwdb::ScoreEntry> scores;
+  auto rows = board();
+  for (int i = 0; i < 8; ++i) {
+    rows.scores.push_back({fmt::format("s{}", i), 2000.0 + 100 * i});
+    scores.push_back({fmt::format("s{}", i), 50.0 + 5 * i});
+  }
+  scores.push_back({"weak", 20});
+  scores.push_back({"weaker", 10});
+  scores.push_back({"stronger", 99});
+  const std::vector tables = {rows, table("wildbench", "Lab", "percent", "independent", scores)};
+  const QualityIndex index(tables, "chat");
+  const Quality weak = index.find(model({"weak"})), weaker = index.find(model({"weaker"})),
+                stronger = index.find(model({"stronger"}));
+  ASSERT_TRUE(weak.percentile && weaker.percentile && stronger.percentile);
+  EXPECT_TRUE(weak.beyond_common && weaker.beyond_common && stronger.beyond_common);
+  EXPECT_LT(*weak.percentile, weak.intercept + weak.slope * weak.table_percentile);
+  EXPECT_LT(*weaker.percentile, *weak.percentile);
+  EXPECT_LT(*stronger.percentile, stronger.intercept + stronger.slope * stronger.table_percentile);
+  EXPECT_NE(describe(weak).find("with caution"), std::string::npos);
 }
 
 TEST(Quality, IndependentBeforeVendor) {
