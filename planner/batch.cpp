@@ -14,6 +14,16 @@ namespace {
 // within a few megabytes.
 constexpr std::size_t kRemembered = 512;
 
+/// All experts to RAM, in the spellings that people paste: "exps=CPU", "\\.ffn_.*_exps\\.=CPU".
+bool experts_to_cpu(std::string_view pattern) {
+  constexpr std::string_view kCpu = "=CPU";
+  if (!pattern.ends_with(kCpu)) return false;
+  pattern.remove_suffix(kCpu.size());
+  // A digit or a list would mean some of the layers.
+  return pattern.find("exps") != std::string_view::npos &&
+         pattern.find_first_of("0123456789=,") == std::string_view::npos;
+}
+
 bool blank(std::string_view line) {
   return line.find_first_not_of(" \t\r") == std::string_view::npos;
 }
@@ -27,6 +37,18 @@ hwdb::Result<Plan> plan_scenario(const Scenario& scenario, const ResolvedModel& 
   inputs.model = &model.costs;
   inputs.machine = &machine;
   inputs.settings = scenario.settings;
+  if (std::string& pattern = inputs.settings.override_tensor; !pattern.empty()) {
+    if (!experts_to_cpu(pattern)) {
+      return hwdb::Error{"scenario.range",
+                         fmt::format("override_tensor is \"{}\", only all experts to RAM "
+                                     "(exps=CPU) is part of the model yet",
+                                     pattern),
+                         "override_tensor",
+                         {}};
+    }
+    inputs.settings.n_cpu_moe = model.costs.shape.n_layers;
+    pattern.clear();
+  }
   inputs.workload = scenario.workload;
   inputs.tariff = tariff;
   inputs.assumptions = assumptions;
@@ -34,6 +56,7 @@ hwdb::Result<Plan> plan_scenario(const Scenario& scenario, const ResolvedModel& 
   auto plan = make_plan(inputs);
   if (!plan) return plan;
   plan->scenario = scenario;
+  plan->scenario.settings = inputs.settings;
   plan->model_name = model.name;
   plan->quant = model.costs.quant;
   plan->machine_name = machine.name;

@@ -53,7 +53,7 @@ constexpr std::array kCommands = {
     CommandInfo{"fit", "", "what fits this machine, best first", kFitExamples,
                 kPlanning | kCheck | kQuant | kFit, 0, 0},
     CommandInfo{"plan", "MODEL", "one model: memory, speed, watts, money and what to type",
-                kPlanExamples, kPlanning | kCheck | kQuant, 1, 1},
+                kPlanExamples, kPlanning | kCheck | kQuant | kPlan, 1, 1},
     CommandInfo{"quants", "MODEL", "every quantization of a model side by side", kQuantsExamples,
                 kPlanning, 1, 1},
     CommandInfo{"bill", "[MODEL]", "what running it adds to the power bill", kBillExamples,

@@ -20,6 +20,7 @@ enum FlagGroup : unsigned {
   kQuant = 1u << 8,     // --quant
   kFit = 1u << 9,
   kBill = 1u << 10,
+  kPlan = 1u << 11,
 };
 
 /// One command as help, dispatch and the man page see it.

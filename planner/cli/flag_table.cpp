@@ -225,7 +225,7 @@ constexpr std::array kFlags = {
            if (status) o->settings.n_cpu_moe = layers;
            return status;
          }},
-    Flag{"--override-tensor", "-ot", "P=DEV", "tensors by pattern, as llama.cpp", kRun,
+    Flag{"--override-tensor", "-ot", "exps=CPU", "all experts in RAM", kPlan,
          [](Text v, Options* o) { return text(v, &o->settings.override_tensor); }},
     Flag{"--split-mode", "-sm", "MODE", "none, layer, row or tensor", kRun,
          [](Text v, Options* o) { return read_word(v, kSplitModes, &o->settings.split_mode); }},

@@ -18,7 +18,7 @@ struct Heading {
 };
 constexpr std::array kHeadings = {
     Heading{kRig | kQuant, "what runs where"},
-    Heading{kRun, "as llama.cpp calls it"},
+    Heading{kRun | kPlan, "as llama.cpp calls it"},
     Heading{kWorkload, "what it is used for"},
     Heading{kFit | kBill | kMoney, "choice and money"},
     Heading{kOutput | kWhy | kCheck | kCatalog, "the answer"},

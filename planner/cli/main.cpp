@@ -13,6 +13,7 @@
 #include <cstdlib>
 #include <cstring>
 #include <exception>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -109,37 +110,44 @@ std::string rendered(const cli::Outcome& outcome, const cli::Options& options,
   return report::render_text(*outcome.report, {environment.width, environment.color});
 }
 
-/// Where the answer goes; closes a file of its own.
+/// Where the answer goes. A file is opened when the first text comes, so that a command that fails
+/// leaves what was there.
 class Answer {
  public:
-  explicit Answer(const std::string& path) : sink_(1), path_(path) {
-    if (path.empty() || path == "-") return;
-    const int fd = ::open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
-    sink_ = cli::Sink(fd);
-    if (fd < 0) sink_.fail(errno);
+  explicit Answer(const std::string& path) : path_(path == "-" ? "" : path) {}
+
+  bool write(std::string_view text) {
+    if (!sink_) {
+      const int fd =
+          path_.empty() ? 1 : ::open(path_.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
+      const int reason = errno;
+      sink_.emplace(fd);
+      if (fd < 0) sink_->fail(reason);
+    }
+    return sink_->write(text);
   }
-  cli::Sink& sink() { return sink_; }
 
   /// Closes and says how it went: an exit status, 0 when all was written.
   int finish() {
+    if (!sink_) return 0;
     // Closing tells about a full disk that a write did not; a duplicate keeps stdout itself open.
-    const int fd = sink_.fd() == 1 ? ::dup(1) : sink_.fd();
-    if (fd >= 0 && ::close(fd) != 0) sink_.fail(errno);
-    if (sink_.failure() == 0) return 0;
-    if (sink_.failure() == EPIPE) return kBrokenPipe;
-    const std::string where = sink_.fd() == 1 ? "standard output" : path_;
+    const int fd = path_.empty() ? ::dup(1) : sink_->fd();
+    if (fd >= 0 && ::close(fd) != 0) sink_->fail(errno);
+    if (sink_->failure() == 0) return 0;
+    if (sink_->failure() == EPIPE) return kBrokenPipe;
+    const std::string where = path_.empty() ? "standard output" : path_;
     cli::Sink(2).write(
-        cli::error_text({"output.write", std::strerror(sink_.failure()), where, {}}));
+        cli::error_text({"output.write", std::strerror(sink_->failure()), where, {}}));
     return kFailure;
   }
 
  private:
-  cli::Sink sink_;
+  std::optional<cli::Sink> sink_;
   std::string path_;
 };
 
 int fail(const hwdb::Error& error, bool json, Answer* answer) {
-  if (json) answer->sink().write(cli::error_document(error));
+  if (json) answer->write(cli::error_document(error));
   cli::Sink(2).write(cli::error_text(error));
   const int written = json ? answer->finish() : 0;
   return written != 0 ? written : hwdb::exit_status(error.code);
@@ -153,14 +161,14 @@ int run(const std::vector<std::string>& arguments) {
   }
   Answer answer(options->output);
   if (options->version || options->help) {
-    answer.sink().write(options->version ? fmt::format("tokwatt {}\n", cli::kVersion)
-                                         : cli::help_text(options->command));
+    answer.write(options->version ? fmt::format("tokwatt {}\n", cli::kVersion)
+                                  : cli::help_text(options->command));
     return answer.finish();
   }
   const cli::Environment environment = read_environment(*options);
   const bool json = options->format == cli::Format::json;
   cli::Session session(*options, environment,
-                       [&](std::string_view text) { return answer.sink().write(text); });
+                       [&](std::string_view text) { return answer.write(text); });
   if (auto status = session.open_catalog(); !status) return fail(status.error(), json, &answer);
   auto outcome = cli::run_command(session);
   cli::Sink messages(2);
@@ -172,7 +180,7 @@ int run(const std::vector<std::string>& arguments) {
     if (!options->quiet) messages.write("warning: " + report::escape_terminal(warning) + "\n");
   }
   if (options->quiet && !json && outcome->report) hush(&*outcome->report);
-  answer.sink().write(rendered(*outcome, *options, environment));
+  answer.write(rendered(*outcome, *options, environment));
   if (outcome->after) messages.write(cli::error_text(*outcome->after));
   const int written = answer.finish();
   return written != 0 ? written : outcome->exit_status;

@@ -92,6 +92,16 @@ TEST(Program, LlamaCppSpellingsAreTaken) {
   EXPECT_EQ(run_program(base + "-ngl -1").status, 0);
 }
 
+TEST(Program, TensorOverridesAreModelledOrRefused) {
+  const std::string plan = "plan qwen3-30b-a3b --on 'RTX 3060' --json ";
+  const ProgramRun all = run_program(plan + "-ot '.ffn_.*_exps.=CPU'");
+  EXPECT_EQ(all.status, 0) << all.err;
+  EXPECT_EQ(all.out, run_program(plan + "--n-cpu-moe 48").out);
+  const ProgramRun some = run_program(plan + "-ot 'blk.1.attn_q=CUDA0'");
+  EXPECT_EQ(some.status, 2);
+  EXPECT_EQ(code_of(some), "scenario.range");
+}
+
 TEST(Program, ErrorsHaveCodesAndStatuses) {
   const ProgramRun rig = run_program("fit --on 'RTX 40900'");
   EXPECT_EQ(rig.status, 2);
@@ -155,6 +165,8 @@ TEST(Program, OutputGoesToAFile) {
   std::string head;
   std::getline(in, head);
   EXPECT_TRUE(head.starts_with("id,name,memory_bytes")) << head;
+  EXPECT_EQ(run_program("list gpu -o " + path.string()).status, 2);
+  EXPECT_TRUE(std::ifstream(path).peek() == 'i') << "a failed command must leave the file alone";
   std::filesystem::remove(path);
 }
 
