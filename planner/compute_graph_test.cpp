@@ -10,8 +10,8 @@
 #include <sstream>
 #include <string>
 
-#include "hwdb/testing/csv.h"
 #include "hwdb/json_rows.h"
+#include "hwdb/testing/csv.h"
 
 namespace planner {
 namespace {

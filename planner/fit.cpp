@@ -234,8 +234,8 @@ class Ranking {
            request_.quants.end();
   }
 
-  /// The highest quality that keeps up wholly on the GPUs, and the highest that keeps up at all: of
-  /// the two, the one that ranks higher.
+  /// The highest quality that keeps up wholly on the GPUs (with margin if any does), and the
+  /// highest that keeps up at all: of the two, the one that ranks higher.
   void evaluate(const Contender& contender) {
     const hwdb::ModelRow& model = *contender.model;
     inputs_.settings.n_ctx = context_of(model) * std::max(1u, request_.settings.n_seq);
@@ -269,7 +269,10 @@ class Ranking {
       }
       const double credit = plan->speed_known ? speed_credit(decode, need_) : 1;
       const double product = (1 - candidate.loss.loss) * credit;
-      if (product > best_product) {
+      // A margin is worth more than the next preset: a desktop on the same card eats it.
+      const bool frees_margin =
+          best_product > 0 && fits == Fits::gpu && best.plan.memory.fits == Fits::gpu_tight;
+      if (product > best_product || frees_margin) {
         best_product = product;
         best.quant = candidate.preset;
         best.quantization_aware = candidate.loss.quantization_aware;
@@ -280,8 +283,8 @@ class Ranking {
         best.plan.max_ctx =
             largest_context(inputs_, fits, model.shape.n_ctx_train.value_or(wanted_ctx_));
       }
-      // Without a GPU, or on it: nothing of lower quality can win its place.
-      if (on_gpu(fits) || ceiling_.gpu_bytes <= 0) break;
+      // Without a GPU, or on it with margin: nothing of lower quality can win its place.
+      if (fits == Fits::gpu || ceiling_.gpu_bytes <= 0) break;
       found_elsewhere = true;
     }
     if (best_product <= 0) {

@@ -86,6 +86,24 @@ std::string reason_of(const std::vector<QuantRow>& rows, std::size_t best) {
   return words + ".";
 }
 
+/// Losses closer than this are told apart by nobody: the smaller file wins.
+constexpr double kSameLoss = 0.002;
+
+/// The smallest of the rows with the least loss among those that fit and are wanted; none when no
+/// such row has a published loss. Rows come largest first.
+template <class Wanted>
+std::optional<std::size_t> least_loss(const std::vector<QuantRow>& rows, const Wanted& wanted) {
+  std::optional<double> least;
+  for (const QuantRow& row : rows)
+    if (row.loss && fits(row) && wanted(row))
+      least = std::min(least.value_or(*row.loss), *row.loss);
+  std::optional<std::size_t> best;
+  for (std::size_t i = 0; least && i < rows.size(); ++i)
+    if (rows[i].loss && fits(rows[i]) && wanted(rows[i]) && *rows[i].loss <= *least + kSameLoss)
+      best = i;
+  return best;
+}
+
 }  // namespace
 
 const std::vector<std::string>& usual_quants() {
@@ -141,24 +159,28 @@ hwdb::Result<std::vector<QuantRow>> compare_quants(const hwdb::Catalog& catalog,
   });
   mark_pareto(&rows);
 
-  // The same product as in the ranking of models; smaller wins between equals.
-  std::optional<std::size_t> best;
-  double best_product = 0;
-  for (const bool fast_only : {true, false}) {
-    for (std::size_t i = 0; i < rows.size(); ++i) {
-      const QuantRow& row = rows[i];
-      if (!row.loss || !fits(row)) continue;
-      const double decode = decode_of(row);
-      if (fast_only && row.plan.speed_known && decode < need) continue;
-      const double credit = row.plan.speed_known ? speed_credit(decode, need) : 1;
-      const double product = std::exp(-*row.loss) * credit;
-      if (!best || product >= best_product) {
-        best = i;
-        best_product = product;
-      }
-    }
-    if (best) break;
-  }
+  // Speed and context are needs to be met, quality is what is left to choose by.
+  const std::uint64_t wanted_ctx =
+      std::min(std::max(inputs.workload.wanted_ctx, inputs.settings.n_ctx),
+               model.shape.n_ctx_train.value_or(inputs.settings.n_ctx));
+  const auto fast_enough = [&](const QuantRow& row) {
+    return !row.plan.speed_known || decode_of(row) >= need;
+  };
+  const auto roomy_enough = [&](const QuantRow& row) { return row.plan.max_ctx >= wanted_ctx; };
+  const auto on_gpu = [](const QuantRow& row) {
+    return row.plan.memory.fits == Fits::gpu || row.plan.memory.fits == Fits::gpu_tight;
+  };
+  // Spilling into system memory costs most, then comes a speed that is no pleasure.
+  std::optional<std::size_t> best = least_loss(rows, [&](const QuantRow& row) {
+    return on_gpu(row) && fast_enough(row) && roomy_enough(row);
+  });
+  const auto else_try = [&](const auto& wanted) {
+    if (!best) best = least_loss(rows, wanted);
+  };
+  else_try([&](const QuantRow& row) { return on_gpu(row) && fast_enough(row); });
+  else_try([&](const QuantRow& row) { return fast_enough(row) && roomy_enough(row); });
+  else_try(fast_enough);
+  else_try([](const QuantRow&) { return true; });
   // Without any published loss: the largest that fits.
   for (std::size_t i = 0; i < rows.size() && !best; ++i)
     if (fits(rows[i])) best = i;

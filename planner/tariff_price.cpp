@@ -2,6 +2,9 @@
 #include "planner/tariff_price.h"
 
 #include <algorithm>
+#include <charconv>
+#include <cmath>
+#include <string>
 #include <string_view>
 
 namespace planner {
@@ -56,6 +59,28 @@ const hwdb::TariffSeason* season_of(const hwdb::TariffRow& tariff, unsigned mont
 }
 
 }  // namespace
+
+std::optional<hwdb::TariffRow> tariff_from_price(std::string_view text) {
+  hwdb::TariffRow row;
+  double price = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), price);
+  if (error != std::errc{} || !std::isfinite(price) || price < 0) return std::nullopt;
+  std::string_view rest = text.substr(static_cast<std::size_t>(end - text.data()));
+  while (rest.starts_with(' ')) rest.remove_prefix(1);
+  row.currency = "USD";
+  if (const std::size_t slash = rest.find('/'); slash == 3) {
+    row.currency = rest.substr(0, 3);
+    const auto letter = [](char c) { return c >= 'A' && c <= 'Z'; };
+    if (!std::ranges::all_of(row.currency, letter)) return std::nullopt;
+    rest.remove_prefix(3);
+  }
+  if (!rest.empty() && rest != "/kWh") return std::nullopt;
+  row.id = "own-price";
+  row.name = "the price given";
+  row.kind = "flat";
+  row.price_per_kwh = price;
+  return row;
+}
 
 double energy_bill(const hwdb::TariffRow& tariff, double kwh, unsigned month) {
   const hwdb::TariffSeason* season = season_of(tariff, month);

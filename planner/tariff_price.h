@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
+#include <optional>
+#include <string_view>
+
 #include "hwdb/rows.h"
 #include "hwdb/units.h"
 
@@ -9,6 +12,10 @@
 namespace planner {
 
 inline constexpr double kHoursPerMonth = 720;  // 30 days
+
+/// A flat tariff of one price, taxes included: "0.16/kWh", "0.30 EUR/kWh"; without a currency it is
+/// US dollars. Absent for other text.
+std::optional<hwdb::TariffRow> tariff_from_price(std::string_view text);
 
 /// The energy part of one month's bill. `month` is 1..12. Tiers are taken by the month (rows of a
 /// day's or a year's tiers are scaled to it), time-of-use prices at their mean over the week.

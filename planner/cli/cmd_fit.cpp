@@ -29,7 +29,36 @@ std::vector<std::string> split_commas(const std::string& text) {
   return parts;
 }
 
-report::Table fit_table(const planner::FitResult& result, std::size_t top) {
+/// The tables of scores behind the rows shown, each under a letter, so that the evidence of every
+/// score stands in a narrow column.
+class Evidence {
+ public:
+  /// The letter of the row's evidence; "" without a score.
+  std::string letter_of(const planner::Quality& quality) {
+    if (!quality.percentile) return {};
+    std::string text = quality.benchmark + " (" + quality.source + ", " +
+                       (quality.reported_by == "vendor" ? "by the makers" : quality.reported_by) +
+                       ")";
+    if (!quality.direct) text += ", placed on the scale of the anchor table";
+    const auto at = std::ranges::find(texts_, text);
+    const auto index = static_cast<std::size_t>(at - texts_.begin());
+    if (at == texts_.end()) texts_.push_back(std::move(text));
+    return std::string(1, letter(index));
+  }
+  void explain(report::Section* section) const {
+    for (std::size_t i = 0; i < texts_.size(); ++i)
+      section->lines.push_back({"", std::string(1, letter(i)), Cell(texts_[i])});
+  }
+
+ private:
+  /// There are fewer tables of scores for a use than letters.
+  static char letter(std::size_t index) {
+    return static_cast<char>('a' + std::min<std::size_t>(index, 25));
+  }
+  std::vector<std::string> texts_;
+};
+
+report::Table fit_table(const planner::FitResult& result, std::size_t top, Evidence* evidence) {
   report::Table table;
   table.key = "models";
   const std::string currency = result.rows.empty() ? "" : result.rows.front().plan.cost.currency;
@@ -53,12 +82,13 @@ report::Table fit_table(const planner::FitResult& result, std::size_t top) {
        .unit = currency,
        .priority = 1,
        .estimate = true},
-      {.key = "quality_percentile", .title = "score", .unit = "of 100", .priority = 5},
-      {.key = "quality_benchmark", .title = "by", .align = Align::left, .priority = 6},
+      {.key = "quality_percentile", .title = "score", .unit = "of 100", .priority = 1},
+      {.key = "quality_benchmark"},
       {.key = "quality_score"},
       {.key = "quality_source"},
       {.key = "quant_loss"},
       {.key = "speed_credit"},
+      {.key = "context_credit"},
       {.key = "rank_product"},
   };
   for (std::size_t i = 0; i < std::min(top, result.rows.size()); ++i) {
@@ -68,7 +98,7 @@ report::Table fit_table(const planner::FitResult& result, std::size_t top) {
     table.rows.push_back({
         report::count_cell(i + 1),
         Cell(row.model->id, row.model->id, report::Tone::strong),
-        row.quant,
+        Cell(row.quantization_aware ? row.quant + " QAT" : row.quant, row.quant),
         Cell(fmt::format("{:.1f}", plan.file_size.as_double() / hwdb::kGiB), plan.file_size.value),
         report::fits_cell(plan.memory.fits),
         report::context_cell(plan.max_ctx),
@@ -79,14 +109,16 @@ report::Table fit_table(const planner::FitResult& result, std::size_t top) {
         Cell(
             plan.cost.tariff_id.empty() ? "-" : report::money_text(plan.cost.cost_per_month.likely),
             report::estimate_json(plan.cost.cost_per_month)),
-        row.quality.percentile
-            ? Cell(fmt::format("{:.0f}", 100 * *row.quality.percentile), *row.quality.percentile)
-            : Cell("-"),
-        row.quality.percentile ? Cell(row.quality.benchmark) : Cell("none published"),
+        row.quality.percentile ? Cell(fmt::format("{:.0f} {}", 100 * *row.quality.percentile,
+                                                  evidence->letter_of(row.quality)),
+                                      *row.quality.percentile)
+                               : Cell("none"),
+        row.quality.percentile ? Cell("", row.quality.benchmark) : Cell(""),
         Cell("", row.quality.percentile ? hwdb::Json(row.quality.score) : hwdb::Json()),
         Cell("", row.quality.source),
         Cell("", row.quant_loss),
         Cell("", row.speed_credit),
+        Cell("", row.context_credit),
         Cell("", row.rank),
     });
   }
@@ -96,21 +128,17 @@ report::Table fit_table(const planner::FitResult& result, std::size_t top) {
 /// The factors of each row's rank with their values, and where they come from.
 report::Section why_section(const planner::FitResult& result, std::size_t top) {
   report::Section section;
-  section.title = "Why: rank = score's percentile x (1 - loss by quantization) x speed credit";
+  section.title =
+      "Why: rank = score's percentile x (1 - loss by quantization) x speed credit x context credit";
   for (std::size_t i = 0; i < std::min(top, result.rows.size()); ++i) {
     const planner::FitRow& row = result.rows[i];
     section.lines.push_back(
         {"", fmt::format("{} {}", row.model->id, row.quant),
-         fmt::format("{} x (1 - {:.3f}) x {:.2f} = {:.3f}",
+         fmt::format("{} x (1 - {:.3f}) x {:.2f} x {:.2f} = {:.3f}",
                      row.quality.percentile ? fmt::format("{:.2f}", *row.quality.percentile)
                                             : std::string("no score"),
-                     row.quant_loss, row.speed_credit, row.rank)});
-    if (row.quality.percentile) {
-      section.lines.push_back({"", "",
-                               fmt::format("{} {} by {} ({})", row.quality.benchmark,
-                                           report::short_number(row.quality.score),
-                                           row.quality.reported_by, row.quality.source)});
-    }
+                     row.quant_loss, row.speed_credit, row.context_credit, row.rank)});
+    section.lines.push_back({"", "", "score: " + planner::describe(row.quality)});
     if (!row.quant_loss_evidence.empty()) {
       section.lines.push_back({"", "", "loss: " + row.quant_loss_evidence});
     }
@@ -155,11 +183,12 @@ hwdb::Result<Outcome> cmd_fit(Session& session) {
   }
   request.min_decode_tok_per_s = options.min_tps.value_or(0);
   request.model_filter = options.model_filter;
+  const bool brief = options.command.empty();
+  const std::size_t top = options.top.value_or(brief ? kShortTop : kTop);
+  request.top = top;
   const planner::FitResult result =
       planner::rank_models(session.catalog(), **machine, *tariff, request);
 
-  const bool brief = options.command.empty();
-  const std::size_t top = options.top.value_or(brief ? kShortTop : kTop);
   Outcome outcome;
   outcome.report.emplace();
   report::Report& report = *outcome.report;
@@ -192,23 +221,32 @@ hwdb::Result<Outcome> cmd_fit(Session& session) {
                 {"min_decode_tok_per_s", "", Cell("", need)},
                 {"considered", "", Cell("", static_cast<std::uint64_t>(result.considered))},
                 {"not_fitting", "", Cell("", static_cast<std::uint64_t>(result.not_fitting))},
+                {"ranked_lower", "", Cell("", static_cast<std::uint64_t>(result.ranked_lower))},
+                {"not_evaluated", "", Cell("", static_cast<std::uint64_t>(result.not_evaluated))},
                 {"too_slow", "", Cell("", static_cast<std::uint64_t>(result.too_slow))},
                 {"without_score", "", Cell("", static_cast<std::uint64_t>(result.without_score))}};
-  list.tables.push_back(fit_table(result, top));
+  Evidence evidence;
+  list.tables.push_back(fit_table(result, top, &evidence));
   report.sections.push_back(std::move(list));
 
   if (options.why) report.sections.push_back(why_section(result, top));
 
   report::Section tail;
   const std::size_t shown = std::min(top, result.rows.size());
-  tail.sentences.emplace_back(fmt::format(
-      "{} of {} models shown; {} more fit, {} are too slow, {} do not fit.", shown,
-      result.considered, result.rows.size() - shown, result.too_slow, result.not_fitting));
+  tail.sentences.emplace_back(
+      fmt::format("{} of {} models shown; {} of the others rank lower, {} are too slow, {} do not "
+                  "fit{}.",
+                  shown, result.considered, result.ranked_lower + result.rows.size() - shown,
+                  result.too_slow, result.not_fitting,
+                  result.not_evaluated == 0
+                      ? ""
+                      : fmt::format(", {} cannot rank among these", result.not_evaluated)));
   if (!brief) {
     tail.sentences.emplace_back(fmt::format(
         "Score: place among published results, 100 is best; {} models have none for {} and stand "
         "last.",
         result.without_score, options.workload.use));
+    evidence.explain(&tail);
   }
   if (!result.rows.empty() && !options.quiet) {
     tail.commands.push_back({"next", "In detail:", next_command(options, result.rows.front())});

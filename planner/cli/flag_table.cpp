@@ -285,10 +285,10 @@ constexpr std::array kFlags = {
          [](Text v, Options* o) { return text(v, &o->model_filter); }},
 
     // Money.
-    Flag{"--tariff", "", "NAME", "electricity tariff (see list tariffs)", kMoney,
+    Flag{"--tariff", "", "NAME", "electricity tariff (see list tariffs), or a price: 0.16/kWh", kMoney,
          [](Text v, Options* o) { return text(v, &o->tariff); }},
     Flag{"--price", "", "P", "price of a kWh in place of a tariff", kMoney,
-         [](Text v, Options* o) { return read_optional_number(v, 0, 1e6, &o->price_per_kwh); }},
+         [](Text v, Options* o) { return text(v, &o->price); }},
     Flag{"--max", "", "", "only the ceiling: full power all month", kBill,
          [](Text, Options* o) { return on(&o->full_power); }},
     Flag{"--watts", "", "W", "power at the wall in place of the machine's", kBill,

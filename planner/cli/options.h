@@ -32,7 +32,7 @@ struct Options {
   std::string on = "this";
   std::string save_machine;
   std::string tariff;  // "" the default
-  std::optional<double> price_per_kwh;
+  std::string price;   // of a kWh, in place of the tariff; "" none
 
   planner::RunSettings settings;  // n_ctx only when `n_ctx` is set
   planner::Workload workload;     // of --use, with what was given one by one

@@ -5,6 +5,7 @@
 #include <sys/stat.h>
 
 #include <algorithm>
+#include <map>
 #include <utility>
 
 #include "hwdb/file_reader.h"
@@ -13,6 +14,7 @@
 #include "hwdb/names.h"
 #include "hwdb/op_counts.h"
 #include "planner/rig.h"
+#include "planner/tariff_price.h"
 #include "probes/detect_machine.h"
 
 namespace cli {
@@ -45,7 +47,7 @@ struct Session::Records {
   std::optional<planner::Assumptions> assumptions;
   std::optional<hwdb::StateStore> store;
   MachinePointer here;
-  std::optional<hwdb::TariffRow> own_price;
+  std::map<std::string, hwdb::TariffRow> own_prices;  // by the text they were given as
   std::vector<std::string> notices;
 };
 
@@ -184,22 +186,14 @@ Result<ModelPointer> Session::model(const std::string& name, const std::string& 
 }
 
 Result<const hwdb::TariffRow*> Session::tariff(const std::string& name) {
-  if (options_.price_per_kwh) {
-    if (!records_->own_price) {
-      hwdb::TariffRow row;
-      row.id = "own-price";
-      row.name = "the price given by --price";
-      row.kind = "flat";
-      row.currency = "USD";
-      if (!name.empty()) {
-        auto base = catalog_->find_tariff(name);
-        if (!base) return base.error();
-        row.currency = (*base)->currency;
-      }
-      row.price_per_kwh = *options_.price_per_kwh;
-      records_->own_price = std::move(row);
-    }
-    return &*records_->own_price;
+  const std::string& asked = options_.price.empty() ? name : options_.price;
+  const auto known = records_->own_prices.find(asked);
+  if (known != records_->own_prices.end()) return &known->second;
+  if (auto row = planner::tariff_from_price(asked))
+    return &records_->own_prices.emplace(asked, std::move(*row)).first->second;
+  if (!options_.price.empty()) {
+    return hwdb::Error{"usage.value", "\"" + asked + "\" is no price of a kWh", "--price",
+                       "write it as 0.16 or 0.30 EUR/kWh"};
   }
   return catalog_->find_tariff(name.empty() ? kDefaultTariff : std::string_view(name));
 }
