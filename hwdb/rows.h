@@ -256,7 +256,7 @@ struct LinkRow {
 struct SystemRow {
   std::string id, name;
   std::vector<std::string> aliases;
-  std::string cpu_id, gpu_id;               // "" when there is none of that kind
+  std::string cpu_id, gpu_id;  // "" when there is none of that kind
   std::uint32_t gpu_count = 1;
   std::vector<std::uint64_t> memory_bytes;  // sold sizes, first is the common one
   std::string form;                         // desktop, laptop, mini, board, phone, server

@@ -6,7 +6,6 @@
 #include <algorithm>
 
 #include "planner/preset_costs.h"
-#include "planner/requirement.h"
 #include "planner/rig.h"
 
 namespace planner {
@@ -228,52 +227,6 @@ TEST(Quants, NoneIsRecommendedWhereNoneFits) {
     EXPECT_FALSE(row.recommended);
     EXPECT_EQ(row.plan.max_ctx, 0u);
   }
-}
-
-TEST(Requirement, Llama3_70BIsTooBigFor24GigabytesAtFourBits) {
-  const hwdb::Machine machine = rig("RTX 4090");
-  const Assumptions assumptions = assumptions_from(catalog());
-  const PlanInputs inputs = inputs_on(machine, assumptions);
-  const auto presets = presets_of_bits(catalog(), 4);
-  ASSERT_GE(presets.size(), 4u);
-  const auto quants = compare_quants(catalog(), model("llama-3-70b"), inputs);
-  ASSERT_TRUE(quants);
-  std::size_t four_bit = 0;
-  for (const QuantRow& row : *quants)
-    for (const std::string& preset : presets)
-      if (row.quant == preset) {
-        ++four_bit;
-        EXPECT_GT(row.plan.memory.fits, Fits::gpu_tight) << preset << " wholly on 24 GB";
-      }
-  EXPECT_GE(four_bit, 4u);
-
-  const auto need = what_it_would_take(catalog(), model("llama-3-70b"), presets, inputs);
-  ASSERT_TRUE(need);
-  EXPECT_GT(need->needed.value, 36 * kGiB);
-  EXPECT_LT(need->needed.value, 48 * kGiB);
-  EXPECT_EQ(need->shortfall.value, need->needed.value - need->available.value);
-  ASSERT_FALSE(need->holders.empty());
-  EXPECT_EQ(need->holders[0].count, 2u) << "two of them hold it";
-  bool single = false;
-  for (const Holder& holder : need->holders)
-    if (holder.count == 1) {
-      single = true;
-      EXPECT_GE(holder.memory_bytes, need->needed.value);
-    }
-  EXPECT_TRUE(single);
-  EXPECT_NE(need->words.find("2x NVIDIA GeForce RTX 4090"), std::string::npos) << need->words;
-}
-
-TEST(Requirement, TheShapeOfGpt3) {
-  const hwdb::Machine machine = rig("RTX 4090");
-  const Assumptions assumptions = assumptions_from(catalog());
-  PlanInputs inputs = inputs_on(machine, assumptions);
-  inputs.settings.n_ctx = 2048;
-  const auto need =
-      what_it_would_take(catalog(), model("gpt3-175b"), presets_of_bits(catalog(), 4), inputs);
-  ASSERT_TRUE(need);
-  EXPECT_GT(need->needed.value, 85 * kGiB);
-  EXPECT_LT(need->needed.value, 120 * kGiB);
 }
 
 }  // namespace
