@@ -21,6 +21,7 @@ hwdb::Result<Plan> make_plan(const PlanInputs& inputs) {
   plan.file_size = hwdb::Bytes(inputs.model->file_bytes);
   plan.placement = choose_placement(*basis);
   plan.memory = plan_memory(*basis, plan.placement);
+  plan.sizes_only = inputs.model->sizes_only;
   plan.speed_known = is_speed_known(*basis, plan.placement);
   plan.speed = estimate_speed(*basis, plan.placement);
   plan.energy = estimate_energy(*basis, plan.placement, plan.speed);

@@ -101,6 +101,8 @@ struct Plan {
   EnergyEstimate energy;
   CostEstimate cost;
   std::uint64_t max_ctx = 0;  // largest context with this placement's kind of fit; 0: none
+  bool sizes_only = false;  // unknown architecture: cache and buffers are not in `memory`, and the
+                            // verdict is on the weights alone
   bool speed_known = true;  // false: unknown architecture, or a device whose bandwidth nobody knows
   std::vector<std::string> notes;  // what was assumed or left out, in sentences
 };

@@ -34,7 +34,16 @@ void append_estimate(JsonWriter* w, std::string_view key, std::string_view reaso
   w->member(std::string(key) + "_reason", reason);
 }
 
-void append_memory(JsonWriter* w, const MemoryPlan& memory) {
+void append_memory(JsonWriter* w, const Plan& plan) {
+  const MemoryPlan& memory = plan.memory;
+  const auto unknown_here = [&](std::string_view key, const hwdb::Bytes& bytes) {
+    if (!plan.sizes_only) {
+      w->member(key, bytes.value);
+      return;
+    }
+    w->key(key).null();
+    w->member(std::string(key) + "_reason", "the architecture is not known");
+  };
   w->key("memory").begin_object();
   w->member("total_bytes", memory.total().value);
   w->member("margin_bytes", memory.margin.value);
@@ -45,9 +54,9 @@ void append_memory(JsonWriter* w, const MemoryPlan& memory) {
     w->member("device", std::string_view(device.device));
     w->member("kind", device.is_gpu ? "gpu" : "cpu");
     w->member("weights_bytes", device.weights.value);
-    w->member("kv_cache_bytes", device.kv_cache.value);
-    w->member("state_bytes", device.state.value);
-    w->member("compute_bytes", device.compute.value);
+    unknown_here("kv_cache_bytes", device.kv_cache);
+    unknown_here("state_bytes", device.state);
+    unknown_here("compute_bytes", device.compute);
     w->member("output_bytes", device.output.value);
     w->member("overhead_bytes", device.overhead.value);
     w->member("total_bytes", device.total().value);
@@ -138,7 +147,7 @@ void append_result_json(hwdb::JsonWriter* writer, const Plan& plan) {
   w.member("fits", to_string(plan.memory.fits));
   w.member("file_size_bytes", plan.file_size.value);
   if (plan.max_ctx > 0) w.member("max_n_ctx", plan.max_ctx);
-  append_memory(&w, plan.memory);
+  append_memory(&w, plan);
   append_placement(&w, plan.placement);
   append_estimate(&w, "prefill_tok_per_s", no_speed, plan.speed.prefill_tok_per_s,
                   &plan.speed.prefill_bound);

@@ -79,7 +79,8 @@ Section shape_section(const hwdb::ModelFile& file, const hwdb::ModelCosts* costs
     if (costs->params_active > 0 && costs->params_active < costs->params_total) {
       params += fmt::format(", {} active for a token", count(costs->params_active));
     }
-    add("params_total", "parameters", Cell(params, costs->params_total));
+    add("params_total", "parameters",
+        Cell(params, static_cast<std::uint64_t>(costs->params_total)));
   }
   add("n_layers", "layers", report::count_cell(shape.n_layers));
   add("n_embd", "width", report::count_cell(shape.n_embd));

@@ -71,7 +71,10 @@ class RowCells {
     if (!value) return Cell("-");
     const double v = static_cast<double>(*value);
     // Trailing zeros of three digits would claim more than the row says.
-    return {fmt::format("{:.4g}{}", v / scale, doubtful(member) ? "?" : ""), Json(v)};
+    // Programs get counts with all their digits.
+    Json exact(v);
+    if constexpr (std::is_integral_v<T>) exact = Json(std::uint64_t{*value});
+    return {fmt::format("{:.4g}{}", v / scale, doubtful(member) ? "?" : ""), std::move(exact)};
   }
   Cell text(std::string_view member, const std::string& value) const {
     if (value.empty()) return Cell("-");

@@ -165,6 +165,14 @@ std::string verdict_sentence(const planner::Plan& plan, const hwdb::Machine& mac
   const std::string room = hwdb::format_bytes(hwdb::Bytes(spare));
   const std::string context =
       report::context_text(plan.scenario.settings.n_ctx) + " tokens of context";
+  if (plan.sizes_only) {
+    return fmt::format(
+        "{}: sizes only. Its weights {}; what its cache and buffers take is not known for this "
+        "architecture.",
+        what,
+        plan.memory.fits == Fits::no ? "alone do not fit"
+                                     : fmt::format("fit ({})", to_string(plan.memory.fits)));
+  }
   switch (plan.memory.fits) {
     case Fits::gpu:
       return fmt::format("{} fits on {} with {}, {} to spare.", what, where, context, room);

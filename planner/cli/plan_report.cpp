@@ -60,11 +60,14 @@ Section memory_section(const planner::Plan& plan) {
   const std::vector<std::string> names = device_names(plan);
   for (std::size_t i = 0; i < names.size(); ++i) {
     const planner::DeviceMemory& d = plan.memory.devices[i];
+    const auto unless_unknown = [&](const hwdb::Bytes& bytes) {
+      return plan.sizes_only ? Cell("?", hwdb::Json()) : report::bytes_cell(bytes);
+    };
     Cell total = report::bytes_cell(d.total());
     total.tone = d.total() > d.budget ? report::Tone::bad : report::Tone::strong;
     table.rows.push_back({Cell(names[i], d.device), report::bytes_cell(d.weights),
-                          report::bytes_cell(d.kv_cache), report::bytes_cell(d.state),
-                          report::bytes_cell(d.compute), report::bytes_cell(d.output),
+                          unless_unknown(d.kv_cache), unless_unknown(d.state),
+                          unless_unknown(d.compute), report::bytes_cell(d.output),
                           report::bytes_cell(d.overhead), total, report::bytes_cell(d.budget)});
   }
   section.tables.push_back(std::move(table));

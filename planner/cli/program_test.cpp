@@ -10,6 +10,8 @@
 #include <sstream>
 
 #include "hwdb/json.h"
+#include "hwdb/testing/gguf_builder.h"
+#include "hwdb/testing/temp_folder.h"
 #include "planner/cli/command_table.h"
 #include "planner/report/escape.h"
 
@@ -275,6 +277,38 @@ TEST(Program, BillShowsTheCeiling) {
   const ProgramRun max =
       run_program("bill --on 'gpu:vram=24GiB,bw=1008GB/s,tdp=450W' --price 0.16 --max");
   EXPECT_EQ(max.out.find("2 h a day"), std::string::npos) << max.out;
+}
+
+TEST(Program, APriceStandsForATariff) {
+  const ProgramRun run = run_program("bill --on 'RTX 4090' --max --tariff '0.30 EUR/kWh'");
+  EXPECT_TRUE(run.out.starts_with("450 W x 720 h x 0.3 EUR = 97.20 EUR\n")) << run.out << run.err;
+  for (const char* wrong : {"--tariff 0.30/kwh", "--tariff '0.30 euro/kWh'", "--tariff -1/kWh"}) {
+    const ProgramRun refused = run_program(std::string("bill --on 'RTX 4090' ") + wrong);
+    EXPECT_EQ(refused.status, 2) << wrong;
+    EXPECT_EQ(code_of(refused), "name.unknown") << wrong;
+  }
+  EXPECT_EQ(code_of(run_program("bill --on 'RTX 4090' --price dear")), "usage.value");
+}
+
+TEST(Program, AnUnknownArchitectureGivesSizesAndNoVerdictOnTheRest) {
+  const hwdb::testing::TempFolder folder;
+  hwdb::testing::GgufBuilder builder;
+  builder.text("general.architecture", "newarch")
+      .u32("newarch.block_count", 1)
+      .u32("newarch.embedding_length", 64)
+      .tensor("token_embd.weight", {64, 100})
+      .tensor("blk.0.attn_q.weight", {64, 64});
+  const std::string path = folder.write("new.gguf", builder.build());
+  const ProgramRun plan = run_program("plan " + path + " --on 'RTX 4090'");
+  EXPECT_EQ(plan.status, 0) << plan.err;
+  EXPECT_NE(plan.out.find("sizes only"), std::string::npos) << plan.out;
+  const auto json =
+      hwdb::parse_json(run_program("plan " + path + " --on 'RTX 4090' --json").out, "");
+  ASSERT_TRUE(json);
+  const hwdb::Json& device = json->find("memory")->find("devices")->as_array()->front();
+  EXPECT_TRUE(device.find("kv_cache_bytes")->is_null());
+  EXPECT_NE(device.find("kv_cache_bytes_reason"), nullptr);
+  EXPECT_TRUE(json->find("decode_tok_per_s")->is_null());
 }
 
 TEST(Program, DoctorMasksWhatNamesAPerson) {
