@@ -223,6 +223,7 @@ hwdb::Result<Outcome> cmd_fit(Session& session) {
                 {"not_fitting", "", Cell("", static_cast<std::uint64_t>(result.not_fitting))},
                 {"ranked_lower", "", Cell("", static_cast<std::uint64_t>(result.ranked_lower))},
                 {"not_evaluated", "", Cell("", static_cast<std::uint64_t>(result.not_evaluated))},
+                {"not_sized", "", Cell("", static_cast<std::uint64_t>(result.not_sized))},
                 {"too_slow", "", Cell("", static_cast<std::uint64_t>(result.too_slow))},
                 {"without_score", "", Cell("", static_cast<std::uint64_t>(result.without_score))}};
   Evidence evidence;
@@ -233,14 +234,15 @@ hwdb::Result<Outcome> cmd_fit(Session& session) {
 
   report::Section tail;
   const std::size_t shown = std::min(top, result.rows.size());
-  tail.sentences.emplace_back(
-      fmt::format("{} of {} models shown; {} of the others rank lower, {} are too slow, {} do not "
-                  "fit{}.",
-                  shown, result.considered, result.ranked_lower + result.rows.size() - shown,
-                  result.too_slow, result.not_fitting,
-                  result.not_evaluated == 0
-                      ? ""
-                      : fmt::format(", {} cannot rank among these", result.not_evaluated)));
+  tail.sentences.emplace_back(fmt::format(
+      "{} of {} models shown; {} of the others rank lower, {} are too slow, {} do not "
+      "fit{}.",
+      shown, result.considered, result.ranked_lower + result.rows.size() - shown, result.too_slow,
+      result.not_fitting,
+      (result.not_evaluated == 0
+           ? ""
+           : fmt::format(", {} cannot rank among these", result.not_evaluated)) +
+          (result.not_sized == 0 ? "" : fmt::format(", {} cannot be sized", result.not_sized))));
   if (!brief) {
     tail.sentences.emplace_back(fmt::format(
         "Score: place among published results, 100 is best; {} models have none for {} and stand "
