@@ -183,6 +183,7 @@ void fields(V& v, ModelRow& r) {
   v("shape", r.shape);
   v("quality_ids", r.quality_ids);
   v("native_quant", r.native_quant);
+  v("aware_quant", r.aware_quant);
   v("notes", r.notes);
   fields(v, r.origin);
 }

@@ -106,6 +106,7 @@ struct ModelRow {
   std::vector<std::string>
       quality_ids;           // model ids under which published scores are filed, best first
   std::string native_quant;  // the publisher's own format, as "MXFP4" or "FP8"; "" is BF16
+  std::string aware_quant;   // the preset that a checkpoint was trained for (QAT); "" none
   std::string notes;
   RowOrigin origin;
 };

@@ -82,7 +82,8 @@ class Ranking {
  public:
   Ranking(const hwdb::Catalog& catalog, const hwdb::Machine& machine, const hwdb::TariffRow* tariff,
           const FitRequest& request)
-      : request_(request),
+      : catalog_(catalog),
+        request_(request),
         assumptions_(assumptions_from(catalog)),
         quality_(catalog, request.workload.use),
         losses_(catalog.quant_quality()),
@@ -102,7 +103,6 @@ class Ranking {
     }
     for (const hwdb::PresetRow& row : catalog.presets()) {
       if (row.id == "MXFP4_MOE") native_mxfp4_ = &row;
-      if (row.id == "Q4_0") aware_format_ = &row;
     }
   }
 
@@ -206,10 +206,10 @@ class Ranking {
       add_preset(*native_mxfp4_, losses_.find(model, native_mxfp4_->id));
     } else {
       for (const hwdb::PresetRow* row : presets_) add_preset(*row, losses_.find(model, row->id));
-      if (aware_format_ && (request_.quants.empty() || wants(aware_format_->id)) &&
-          model.notes.find("QAT") != std::string::npos)
-        if (auto loss = losses_.find_quantization_aware(model, aware_format_->id))
-          add_preset(*aware_format_, std::move(loss));
+      if (!model.aware_quant.empty() && (request_.quants.empty() || wants(model.aware_quant)))
+        if (auto loss = losses_.find_quantization_aware(model, model.aware_quant))
+          if (const auto row = catalog_.find_preset(model.aware_quant))
+            add_preset(**row, std::move(loss));
     }
     if (contender.candidates.empty()) {
       // Beyond a ceiling without being planned: of memory, or else of speed.
@@ -318,6 +318,7 @@ class Ranking {
       plan.notes.push_back("The quantization-aware (QAT) file of the publisher is meant.");
   }
 
+  const hwdb::Catalog& catalog_;
   const FitRequest& request_;
   const Assumptions assumptions_;
   const QualityIndex quality_;
@@ -328,7 +329,6 @@ class Ranking {
   std::uint64_t wanted_ctx_ = 0;
   std::vector<const hwdb::PresetRow*> presets_;
   const hwdb::PresetRow* native_mxfp4_ = nullptr;
-  const hwdb::PresetRow* aware_format_ = nullptr;
   FitResult result_;
 };
 
