@@ -9,6 +9,7 @@
 #include <map>
 #include <sstream>
 #include <string>
+#include <vector>
 
 #include "hwdb/json_rows.h"
 #include "hwdb/testing/csv.h"
@@ -88,6 +89,7 @@ TEST(ComputeGraph, ReservesWhatLlamaCppReserves) {
   const auto rows = hwdb::read_fixture("llamacpp_compute_buffers.csv");
   ASSERT_GT(rows.size(), 400u);
   std::size_t buffers = 0, exact = 0;
+  std::vector<std::string> misses;
   for (const Row& row : rows) {
     const auto shape = shapes().find(row.at("model"));
     ASSERT_NE(shape, shapes().end()) << row.at("model");
@@ -96,8 +98,9 @@ TEST(ComputeGraph, ReservesWhatLlamaCppReserves) {
     const auto check = [&](double actual, double got, const std::string& where) {
       ++buffers;
       exact += std::abs(actual - got) < 0.005 * kMiB;
-      // Worst known: 2.2 %, a hybrid model over two GPUs and the host.
-      EXPECT_LE(std::abs(actual - got), std::max(0.03 * actual, 0.05 * kMiB))
+      if (std::abs(actual - got) <= std::max(0.02 * actual, 0.05 * kMiB)) return;
+      misses.push_back(row.at("model") + " ngl " + row.at("n_gpu_layers") + " " + where);
+      EXPECT_LE(std::abs(actual - got), 0.03 * actual)
           << row.at("model") << " ctx " << row.at("n_ctx") << " ub " << row.at("n_ubatch") << " fa "
           << row.at("flash_attn") << " ngl " << row.at("n_gpu_layers") << " of " << row.at("n_gpus")
           << " GPUs, n_cpu_moe " << row.at("n_cpu_moe") << " nkvo " << row.at("no_kv_offload")
@@ -110,6 +113,9 @@ TEST(ComputeGraph, ReservesWhatLlamaCppReserves) {
     for (std::size_t gpu = 0; std::getline(gpus, bytes, ';'); ++gpu)
       check(std::stod(bytes), predicted.gpu[gpu].as_double(), "GPU " + std::to_string(gpu));
   }
+  // 2 % is the bound. The one buffer beyond it is open: a hybrid model over two GPUs and the host
+  // comes out 2.2 % low on the first of them.
+  EXPECT_EQ(misses, std::vector<std::string>{"qwen3.5-35b-a3b ngl 12 GPU 0"});
   EXPECT_GE(static_cast<double>(exact), 0.95 * static_cast<double>(buffers))
       << exact << " of " << buffers << " to the hundredth of a MiB";
 }
