@@ -46,6 +46,20 @@ TEST(Fit, Llama3With70BFitsNo24GBCardAtFourBits) {
   }
 }
 
+TEST(Fit, WhatTheSmallestFourBitPresetTakesOnOneCard) {
+  const auto needed_gib = [](const char* model, std::uint64_t n_ctx) {
+    const auto answer =
+        ask(model, "IQ4_XS", "gpu:vram=512GiB,bw=1000GB/s,fp16=100T,tdp=400W", n_ctx);
+    const hwdb::Bytes card = answer->plan.memory.devices[0].total() + answer->plan.memory.margin;
+    return card.as_double() / hwdb::kGiB;
+  };
+  EXPECT_GT(needed_gib("llama-3-70b", 4096), 36);
+  EXPECT_LT(needed_gib("llama-3-70b", 4096), 48);
+  EXPECT_GT(needed_gib("gpt3-175b", 2048), 85);
+  EXPECT_LT(needed_gib("gpt3-175b", 2048), 120);
+  EXPECT_TRUE(on_gpu(*ask("llama-3-70b", "IQ4_XS", "2x RTX 4090")));
+}
+
 TEST(Fit, A7900XtxHoldsGemma27BAndQwenCoder32B) {
   const auto gemma = ask("gemma-3-27b", "Q4_0", "RX 7900 XTX");
   EXPECT_TRUE(on_gpu(*gemma));

@@ -279,6 +279,13 @@ TEST(Program, BillShowsTheCeiling) {
   EXPECT_EQ(max.out.find("2 h a day"), std::string::npos) << max.out;
 }
 
+TEST(Program, APlanThatDoesNotFitSaysWhatItWouldTake) {
+  const std::string out = run_program("plan llama-3-70b --on 'RTX 4090'").out;
+  EXPECT_NE(out.find("does not fit on RTX 4090 alone"), std::string::npos) << out;
+  EXPECT_NE(out.find("What it would take"), std::string::npos) << out;
+  EXPECT_NE(out.find("2x RTX 4090"), std::string::npos) << out;
+}
+
 TEST(Program, APriceStandsForATariff) {
   const ProgramRun run = run_program("bill --on 'RTX 4090' --max --tariff '0.30 EUR/kWh'");
   EXPECT_TRUE(run.out.starts_with("450 W x 720 h x 0.3 EUR = 97.20 EUR\n")) << run.out << run.err;
