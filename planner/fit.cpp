@@ -339,12 +339,4 @@ FitResult rank_models(const hwdb::Catalog& catalog, const hwdb::Machine& machine
   return Ranking(catalog, machine, tariff, request).run(catalog.models());
 }
 
-std::string describe_rank(const FitRow& row) {
-  const std::string score = row.quality.percentile ? fmt::format("{:.3f}", *row.quality.percentile)
-                                                   : "no published score";
-  return fmt::format(
-      "{} (score) x {:.3f} (kept by {}) x {:.3f} (speed) x {:.3f} (context) = {:.3f}", score,
-      1 - row.quant_loss, row.quant, row.speed_credit, row.context_credit, row.rank);
-}
-
 }  // namespace planner

@@ -58,7 +58,4 @@ struct FitResult {
 FitResult rank_models(const hwdb::Catalog& catalog, const hwdb::Machine& machine,
                       const hwdb::TariffRow* tariff, const FitRequest& request);
 
-/// The arithmetic of a row's rank in one line.
-std::string describe_rank(const FitRow& row);
-
 }  // namespace planner

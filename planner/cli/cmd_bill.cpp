@@ -59,7 +59,7 @@ report::Table duty_table(const std::vector<Row>& rows, const hwdb::TariffRow& ta
   };
   for (const Row& row : rows) {
     const double kwh = row.watts * row.hours / 1000;
-    const double cost = planner::marginal_cost(tariff, kwh);
+    const double cost = planner::cost_of(hwdb::Watts(row.watts), row.hours, tariff);
     // Tiered tariffs have another price for every quantity.
     const double mean = kwh > 0 ? cost / kwh : price;
     table.rows.push_back({row.what, Cell(report::short_number(row.watts), row.watts),
