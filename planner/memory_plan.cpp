@@ -35,6 +35,7 @@ ComputePlacement compute_placement(const PlanBasis& basis, const Placement& plac
   std::ranges::copy(placement.layers_on_gpu, p.layers_on_gpu.begin());
   p.output_on_gpu = placement.output_on_gpu;
   p.n_cpu_moe = placement.n_cpu_moe;
+  p.fuses = std::ranges::any_of(basis.gpus, &DeviceRates::fuses);
   const bool whole = p.output_on_gpu && p.first_gpu_layer == 0 && p.n_cpu_moe == 0;
   if (p.n_gpus > 1 && whole && basis.settings->split_mode == SplitMode::layer)
     p.n_copies = kPipelineCopies;
