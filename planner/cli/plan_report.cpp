@@ -79,6 +79,17 @@ Section memory_section(const planner::Plan& plan) {
   if (plan.memory.fits != Fits::no && plan.memory.fits != Fits::cpu) {
     section.lines.push_back({"", "placement", where});
   }
+  if (plan.bounds) {
+    const planner::MemoryBounds& bounds = *plan.bounds;
+    const auto range = [](const hwdb::Bytes& low, const hwdb::Bytes& high) {
+      return fmt::format("{} to {}", hwdb::format_bytes(low), hwdb::format_bytes(high));
+    };
+    section.lines.push_back({"", "cache", range(bounds.cache_low, bounds.cache_high)});
+    section.lines.push_back({"", "compute", range(bounds.compute_low, bounds.compute_high)});
+    std::string missing;
+    for (const std::string& term : bounds.missing) missing += (missing.empty() ? "" : ", ") + term;
+    section.lines.push_back({"", "not known", missing});
+  }
   section.lines.push_back({"file_size_bytes", "file", report::bytes_cell(plan.file_size)});
   if (plan.max_ctx > 0) {
     section.lines.push_back({"max_n_ctx", "", Cell("", plan.max_ctx)});
