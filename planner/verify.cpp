@@ -80,7 +80,9 @@ class Comparison {
   Verification run() {
     const bool buffers = !load_->buffers.empty();
     std::size_t gpu = 0;
-    for (const DeviceMemory& device : plan_.memory.devices) {
+    for (std::size_t i = 0; i < plan_.memory.devices.size(); ++i) {
+      const DeviceMemory& device = plan_.memory.devices[i];
+      const std::size_t first = result_.rows.size();
       const GpuKey* key = nullptr;
       if (device.is_gpu && gpu < gpus_.size()) key = &gpus_[gpu];
       if (device.is_gpu) ++gpu;
@@ -90,6 +92,7 @@ class Comparison {
         add_device_by_table(device, key);
       }
       add_overhead(device, key);
+      for (std::size_t r = first; r < result_.rows.size(); ++r) result_.rows[r].index = i;
     }
     for (; gpu < gpus_.size(); ++gpu) add_unplanned_gpu(gpus_[gpu]);
     add_tensor_bytes();
@@ -288,6 +291,10 @@ class Comparison {
     row.actual = load_->tensor_bytes->bytes;
     row.rounding = load_->tensor_bytes->rounding_bytes;
     judge(&row, false, false, {});
+    // All that llama-server tells of memory over HTTP.
+    if (report_.source != RuntimeReport::Source::log) {
+      note_worst(std::fabs(row.difference()) / *row.actual);
+    }
     result_.rows.push_back(std::move(row));
   }
 

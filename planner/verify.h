@@ -32,12 +32,13 @@ struct VerifyRow {
     not_predicted,  // the plan has no such term
     not_told,       // the runtime does not say it
   };
-  std::string term;                 // "weights", "kv_cache", "total"...
-  std::string device;               // of the plan; "" all together
-  std::string labels;               // the runtime's names for what was added up
-  std::optional<double> predicted;  // bytes
-  std::optional<double> actual;     // bytes
-  double rounding = 0;              // half a unit of the printed digits, all lines together
+  std::string term;                  // "weights", "kv_cache", "total"...
+  std::string device;                // of the plan; "" all together
+  std::optional<std::size_t> index;  // of that device in the plan's list
+  std::string labels;                // the runtime's names for what was added up
+  std::optional<double> predicted;   // bytes
+  std::optional<double> actual;      // bytes
+  double rounding = 0;               // half a unit of the printed digits, all lines together
   Verdict verdict = Verdict::not_told;
   std::vector<GapReason> reasons;
   bool is_total = false;  // of a device; the tolerance is meant for these

@@ -84,7 +84,10 @@ bool read_setting(LogState* state, const LogLine& line) {
     state->load().*count->member = number;
     return true;
   }
-  if (key == "flash_attn") state->load().flash_attn = on_off(value);
+  if (key == "flash_attn") {
+    state->load().flash_attn = on_off(value);
+    state->load().flash_attn_auto = value == "auto";
+  }
   if (key == "kv_unified") state->load().kv_unified = on_off(value);
   return true;
 }

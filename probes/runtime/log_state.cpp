@@ -144,6 +144,10 @@ void LogState::settle() {
                   loads.begin() + static_cast<std::ptrdiff_t>(end));
     }
   }
+  // Builds that have flash attention say whether it is on.
+  for (RuntimeLoad& load : loads) {
+    if (load.n_ctx && !load.flash_attn && !load.flash_attn_auto) load.flash_attn = false;
+  }
   if (report.main_load() == nullptr) {
     const auto further = std::ranges::find(loads, Role::further_model, &RuntimeLoad::role);
     if (further != loads.end()) further->role = Role::main;
