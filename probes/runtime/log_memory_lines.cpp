@@ -59,8 +59,10 @@ bool read_buffer(LogState* state, const LogLine& line) {
     state->announce_model(RuntimeLoad::Role::projector, "");
     state->begin_model();
   }
-  // Old logs have no other sign that a further model begins.
-  if (buffer.kind == Kind::model && state->has_context()) state->begin_model();
+  // Some logs have no other sign that a further model begins.
+  if (buffer.kind == Kind::model && (state->has_context() || state->is_announced())) {
+    state->begin_model();
+  }
   state->add_buffer(std::move(buffer));
   return true;
 }

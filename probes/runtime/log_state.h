@@ -34,6 +34,8 @@ class LogState {
   /// The load that lines speak of now.
   hwdb::RuntimeLoad& load();
   bool has_context() const;
+  /// A model was announced and has not begun yet.
+  bool is_announced() const { return announced_; }
 
   void add_buffer(hwdb::RuntimeBuffer buffer);
   void add_cache(hwdb::RuntimeCache cache);
