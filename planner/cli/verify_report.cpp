@@ -62,10 +62,15 @@ Tone verdict_tone(Verdict verdict) {
   return Tone::plain;
 }
 
+/// To the byte, for programs. Sizes from logs stay far below 63 bits.
+hwdb::Json bytes_json(double bytes) {
+  return static_cast<std::int64_t>(std::llround(bytes));
+}
+
 /// Megabytes with the digits that llama.cpp prints.
 Cell mib_cell(const std::optional<double>& bytes) {
   if (!bytes) return Cell("-", hwdb::Json());
-  return {fmt::format("{:.2f}", *bytes / hwdb::kMiB), std::round(*bytes)};
+  return {fmt::format("{:.2f}", *bytes / hwdb::kMiB), bytes_json(*bytes)};
 }
 
 /// Signed; what rounds to nothing has no sign.
@@ -77,10 +82,10 @@ std::string signed_text(double value, const char* unit = "") {
 hwdb::Json reasons_json(const VerifyRow& row) {
   hwdb::Json::Array list;
   for (const planner::GapReason& reason : row.reasons) {
-    list.push_back(hwdb::Json::Object{
-        {"code", reason.code},
-        {"text", reason.text},
-        {"bytes", reason.bytes ? hwdb::Json(std::round(*reason.bytes)) : hwdb::Json()}});
+    list.push_back(
+        hwdb::Json::Object{{"code", reason.code},
+                           {"text", reason.text},
+                           {"bytes", reason.bytes ? bytes_json(*reason.bytes) : hwdb::Json()}});
   }
   return list;
 }
@@ -110,19 +115,19 @@ Section rows_section(const planner::Plan& plan, const planner::Verification& ver
   };
   for (const VerifyRow& row : verification.rows) {
     const bool both = row.predicted && row.actual;
-    const auto if_both = [&](std::string text, double value) {
-      return both ? Cell(std::move(text), value) : Cell("-", hwdb::Json());
+    const auto if_both = [&](std::string text, hwdb::Json value) {
+      return both ? Cell(std::move(text), std::move(value)) : Cell("-", hwdb::Json());
     };
     Cell verdict(verdict_words(row.verdict), hwdb::Json(), verdict_tone(row.verdict));
     Cell term(term_words(row), row.term, row.is_total ? Tone::strong : Tone::plain);
     table.rows.push_back(
         {Cell(device_words(plan, row)), std::move(term), Cell(row.labels), mib_cell(row.predicted),
          mib_cell(row.actual),
-         if_both(signed_text(row.difference() / hwdb::kMiB), std::round(row.difference())),
+         if_both(signed_text(row.difference() / hwdb::kMiB), bytes_json(row.difference())),
          // Of an amount below the printed digits a share says nothing.
          if_both(row.verdict == Verdict::equal ? "" : signed_text(row.relative() * 100),
                  row.relative()),
-         Cell("", std::round(row.rounding)), Cell("", to_string(row.verdict)), std::move(verdict),
+         Cell("", bytes_json(row.rounding)), Cell("", to_string(row.verdict)), std::move(verdict),
          Cell("", reasons_json(row))});
   }
   section.tables.push_back(std::move(table));
