@@ -180,6 +180,7 @@ std::string verdict_sentence(const planner::Verification& verification) {
     open += gap && row.reasons.empty() ? 1 : 0;
   }
   if (compared == 0) return "Nothing could be compared.";
+  if (compared == 1 && off == 0) return "The one figure that both sides tell agrees.";
   if (off == 0) {
     return fmt::format("All {} figures that both sides tell agree.", compared);
   }

@@ -210,6 +210,36 @@ TEST(LogReader, ADraftModelAndFurtherContextsAreLoadsOfTheirOwn) {
   EXPECT_EQ(report->loads[3].role, Role::further_model);
 }
 
+TEST(LogReader, WhatTheFittingTriesIsLeftOut) {
+  const std::string load =
+      "llama_model_loader: loaded meta data with 9 key-value pairs and 40 tensors from a.gguf "
+      "(version GGUF V3 (latest))\n"
+      "load_tensors:  CUDA0 model buffer size =  %.00 MiB\n"
+      "llama_context: constructing llama_context\nllama_context: n_ctx = %00\n"
+      "llama_context: flash_attn = enabled\n"
+      "llama_kv_cache:  CUDA0 KV buffer size =  %.50 MiB\n"
+      "sched_reserve:  CUDA0 compute buffer size =  %.25 MiB\n"
+      "memory: | memory breakdown [MiB] | total free self model context compute unaccounted |\n"
+      "memory: |   - Host | 9 = %1 + 0 + 4 |\n";
+  const auto with = [&](char digit) {
+    std::string text = load;
+    std::ranges::replace(text, '%', digit);
+    return text;
+  };
+  const auto report = read("x: fitting params to device memory ...\n" + with('3') + with('4') +
+                           "x: successfully fit params to free device memory\n" + with('7'));
+  ASSERT_TRUE(report);
+  ASSERT_EQ(report->loads.size(), 1u);
+  EXPECT_EQ(report->main_load()->n_ctx, 700u);
+  EXPECT_EQ(report->main_load()->buffers.size(), 3u);
+  EXPECT_DOUBLE_EQ(mib(*report->main_load(), Kind::compute, "CUDA0"), 7.25);
+  ASSERT_EQ(report->table.size(), 1u);
+  EXPECT_DOUBLE_EQ(report->table[0].model.bytes, 71.5 * kMiB);
+  // A log that ends while it fits tells of nothing that was allocated.
+  EXPECT_EQ(read("x: fitting params to device memory ...\n" + with('3')).error().code,
+            "log.no_memory");
+}
+
 TEST(LogReader, WholeTrialLoadsOfOlderBuildsAreLeftOut) {
   const auto report = read(
       "llama_model_loader: loaded meta data with 9 key-value pairs and 40 tensors from a.gguf "
