@@ -162,7 +162,6 @@ hwdb::Result<hwdb::CacheRequest> cache_request_of(const RunSettings& settings) {
   hwdb::CacheRequest request;
   request.n_ctx = settings.n_ctx;
   request.n_seq = std::max(1u, settings.n_seq);
-  request.unified = settings.kv_unified;
   request.n_ubatch = std::max(1u, std::min(settings.n_ubatch, settings.n_batch));
   request.type_k = *k;
   request.type_v = *v;

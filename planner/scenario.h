@@ -34,7 +34,6 @@ struct RunSettings {
   std::string override_tensor;                                      // -ot, "" none
   SplitMode split_mode = SplitMode::layer;
   std::vector<double> tensor_split;  // empty: by free memory
-  bool kv_unified = false;           // one pool of cells for all sequences (-kvu)
 };
 
 /// What is done with it. Decides speed at depth, time to first token, duty and money.
