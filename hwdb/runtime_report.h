@@ -50,8 +50,9 @@ struct RuntimeLoad {
 
   // What the context was made with.
   std::optional<std::uint64_t> n_ctx, n_ctx_seq, n_batch, n_ubatch, n_seq_max;
-  std::optional<bool> flash_attn;  // as it was resolved
-  bool flash_attn_auto = false;    // it was to be resolved
+  std::optional<std::uint64_t> n_outputs;  // tokens of a micro-batch whose logits are kept
+  std::optional<bool> flash_attn;          // as it was resolved
+  bool flash_attn_auto = false;            // it was to be resolved
   std::optional<bool> kv_unified;
   std::string cache_type_k, cache_type_v;
   std::optional<std::uint64_t> offloaded_layers, offloadable_layers;  // "x/y layers to GPU"

@@ -433,6 +433,14 @@ RunSettings settings_of_report(const hwdb::RuntimeReport& report, const RunSetti
   take(load->n_seq_max, 4096, &settings.n_seq);
   take(load->n_batch, kMost, &settings.n_batch);
   take(load->n_ubatch, kMost, &settings.n_ubatch);
+  std::uint32_t n_outputs = 0;
+  take(load->n_outputs, kMost, &n_outputs);
+  if (n_outputs > 0) {
+    settings.n_outputs = n_outputs;
+  } else if (report.source == RuntimeReport::Source::log && load->n_ctx) {
+    // Builds that do not say it keep them for every token.
+    settings.n_outputs = settings.n_ubatch;
+  }
   if (load->flash_attn) settings.flash_attn = *load->flash_attn;
   if (load->kv_unified) settings.kv_unified = *load->kv_unified;
   if (!load->cache_type_k.empty()) settings.cache_type_k = load->cache_type_k;

@@ -401,6 +401,9 @@ TEST(Verify, SettingsOfAReport) {
   EXPECT_EQ(settings.cache_type_k, "q8_0");
   EXPECT_EQ(settings.cache_type_v, "f16");
   EXPECT_EQ(settings.n_gpu_layers, 11u);
+  EXPECT_EQ(settings.n_outputs, 256u);
+  load.n_outputs = 4;
+  EXPECT_EQ(settings_of_report(run.report, {}).n_outputs, 4u);
   EXPECT_EQ(settings.tensor_split, (std::vector<double>{7, 4}));
   EXPECT_FALSE(settings.cpu_only);
   // Nonsense from a log stays out of the arithmetic.

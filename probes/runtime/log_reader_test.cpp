@@ -404,6 +404,7 @@ TEST(LogReader, RecordedLogs) {
   EXPECT_EQ(load.n_seq_max, 4u);
   EXPECT_EQ(load.kv_unified, true);
   EXPECT_EQ(load.n_tensors, 47u);
+  EXPECT_EQ(load.n_outputs, 4u);
   EXPECT_DOUBLE_EQ(mib(load, Kind::model, "CPU_Mapped"), 0.99);
   EXPECT_DOUBLE_EQ(mib(load, Kind::kv_cache, "CPU"), 1.25);
   EXPECT_DOUBLE_EQ(mib(load, Kind::compute, "CPU"), 3.52);

@@ -71,6 +71,7 @@ bool read_setting(LogState* state, const LogLine& line) {
       Count{"n_batch", &RuntimeLoad::n_batch},
       Count{"n_ubatch", &RuntimeLoad::n_ubatch},
       Count{"n_seq_max", &RuntimeLoad::n_seq_max},
+      Count{"n_outputs_max", &RuntimeLoad::n_outputs},
   };
   const auto count = std::ranges::find(kCounts, key, &Count::key);
   if (count != kCounts.end()) {
