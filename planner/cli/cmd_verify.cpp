@@ -124,7 +124,9 @@ std::vector<hwdb::RuntimeDevice> used_gpus(const RuntimeReport& report) {
     }
   }
   std::vector<hwdb::RuntimeDevice> gpus;
-  for (const auto& [backend, index] : used) {
+  for (const auto& key : used) {
+    const std::string& backend = key.first;
+    const std::uint32_t index = key.second;
     hwdb::RuntimeDevice gpu;
     gpu.name = fmt::format("{}{}", backend, index);
     const auto same = [&](const auto& other) {
