@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <vector>
 
 #include "planner/decoder_graph.h"
@@ -32,7 +33,8 @@ class DecoderGraph {
         traits_(graph_traits(shape)),
         host_(static_cast<int>(placement.n_gpus)),
         n_tokens_(n_tokens),
-        flash_(request.flash_attn && !traits_.never_flash) {}
+        v_transposed_(!request.flash_attn || traits_.never_flash),
+        flash_(!v_transposed_ && (placement.n_gpus == 0 || gpus_have_flash_for(shape))) {}
 
   TensorGraph build();
 
@@ -41,10 +43,13 @@ class DecoderGraph {
   int device_of(std::uint32_t layer) const;
   bool turns(const Block& block) const;
 
-  WeightPlace matrix(int device, std::uint64_t rows, std::uint64_t columns) const {
-    return {device,
-            static_cast<std::uint64_t>(static_cast<double>(rows) * static_cast<double>(columns) *
-                                       placement_.bytes_per_weight)};
+  /// GPU buffers pad the last row of a quantized matrix; the copy of a borrowed one is as large.
+  WeightPlace matrix(int device, std::uint64_t row, std::uint64_t columns) const {
+    constexpr std::uint64_t kRowPadding = 512;
+    const std::uint64_t rest = placement_.bytes_per_weight < 2 ? row % kRowPadding : 0;
+    const double padding = rest > 0 ? static_cast<double>(kRowPadding - rest) : 0.0;
+    const double weights = static_cast<double>(row) * static_cast<double>(columns) + padding;
+    return {device, static_cast<std::uint64_t>(weights * placement_.bytes_per_weight)};
   }
   WeightPlace vector(int device, std::uint64_t n) const { return {device, n * 4}; }
 
@@ -57,6 +62,7 @@ class DecoderGraph {
     int q = kNoTensor, k = kNoTensor, v = kNoTensor, gate = kNoTensor;
   };
   Heads project(int in, const Block& block);
+  int turn(int in, std::uint64_t head_dim, const Block& block);
   int rotated(int in, int rotation);
   int attend(const Block& block, const Heads& heads);
   int attend_latent(const Block& block, int in);
@@ -82,6 +88,7 @@ class DecoderGraph {
   const GraphTraits traits_;
   const int host_;
   const std::uint32_t n_tokens_;
+  const bool v_transposed_;  // settled when the cache is made, before a GPU can refuse
   const bool flash_;
   TensorGraph g_;
   int positions_ = kNoTensor, output_ids_ = kNoTensor, state_ids_ = kNoTensor;
@@ -90,6 +97,7 @@ class DecoderGraph {
     int k_rotation = kNoTensor, v_rotation = kNoTensor;
   };
   CacheInputs full_, window_;
+  std::map<int, int> rope_tables_;  // by device
   bool windowed_ = false;
 };
 

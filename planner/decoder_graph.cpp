@@ -42,9 +42,9 @@ bool DecoderGraph::turns(const Block& block) const {
 
 std::vector<Block> DecoderGraph::representative_blocks() const {
   const std::vector<hwdb::LayerShape> layers = hwdb::layers_of(shape_);
-  std::vector<Block> kinds, kept;
-  std::map<std::pair<std::size_t, std::size_t>, int> seen;
-  std::size_t before = 0;
+  std::vector<Block> kinds, blocks, kept;
+  std::vector<std::pair<std::size_t, std::size_t>> neighbourhood;  // kinds of the last and of this
+  std::map<std::pair<std::size_t, std::size_t>, std::uint32_t> times, seen;
   for (std::uint32_t i = 0; i < layers.size(); ++i) {
     Block block;
     block.layer = layers[i];
@@ -58,9 +58,17 @@ std::vector<Block> DecoderGraph::representative_blocks() const {
         std::ranges::find_if(kinds, [&](const Block& known) { return same_kind(known, block); });
     const auto kind = static_cast<std::size_t>(it - kinds.begin()) + 1;
     if (it == kinds.end()) kinds.push_back(block);
-    // Two of each neighbourhood: the second one runs on holes that the first has left.
-    if (seen[{before, kind}]++ < 2 || block.last) kept.push_back(block);
-    before = kind;
+    neighbourhood.emplace_back(i > 0 ? neighbourhood.back().second : 0, kind);
+    ++times[neighbourhood.back()];
+    blocks.push_back(block);
+  }
+  // Two of each neighbourhood: the second one runs on holes that the first has left. Tensors often
+  // take turns between two places, so an odd number of blocks stays odd. The last block is kept.
+  for (const Block& block : blocks) {
+    const auto& key = neighbourhood[block.index];
+    const bool of_last = key == neighbourhood.back();
+    const std::uint32_t enough = of_last ? 3 - times[key] % 2 : 2 + times[key] % 2;
+    if (seen[key]++ < enough || block.last) kept.push_back(block);
   }
   return kept;
 }
@@ -154,7 +162,7 @@ int DecoderGraph::experts(int in, const Block& block, Dim tokens) {
   }
   const auto expert_multiply = [&](int x, std::uint64_t n_in, std::uint64_t n_out) {
     int out = g_.op(GraphOp::expert_matmul, {n_out, used, tokens}, {x, chosen},
-                    matrix(far, n_in * all, n_out));
+                    matrix(far, n_in, n_out * all));
     if (shape_.expert_bias)
       out = g_.same(GraphOp::overwrites, {out, chosen}, vector(far, n_out * all));
     return out;
@@ -263,7 +271,7 @@ TensorGraph DecoderGraph::build() {
   const auto cache_inputs = [&](Extent cells) {
     CacheInputs in;
     in.k_places = g_.input({tokens}, 8);
-    in.v_places = g_.input({flash_ ? 1 : widest_v, tokens}, 8);
+    in.v_places = g_.input({v_transposed_ ? widest_v : 1, tokens}, 8);
     in.mask = g_.input({cells, Extent::stream_tokens, 1, Extent::streams}, flash_ ? 2 : 4);
     const bool rotates = !shape_.mla;
     if (rotates && hwdb::format_of(request_.type_k).block_weights > 1 &&

@@ -6,6 +6,8 @@
 namespace planner {
 
 int DecoderGraph::states_of(int cache, std::uint64_t width) {
+  // The state of a sequence that begins anew is emptied in place, where the cache lives.
+  g_.expand(g_.store(kNoTensor, kNoTensor, cache));
   const int rows = g_.op(GraphOp::lookup, {width, Extent::sequences}, {cache, state_ids_});
   g_.expand(rows);
   // States of sequences that sit this batch out are carried over; when memory is planned there are
@@ -39,6 +41,7 @@ int DecoderGraph::mix_by_delta_rule(const Block& block, int in) {
   const std::uint64_t channels = 2 * nk * dk + nv * dv;
   const std::uint64_t history = ssm.d_conv > 0 ? ssm.d_conv - 1 : 0;
   const int device = block.device;
+  g_.expand(in);
   const int mixed = multiply(in, shape_.n_embd, channels, tokens, device);
   const int z = multiply(in, shape_.n_embd, nv * dv, tokens, device);
   int beta = multiply(in, shape_.n_embd, nv, tokens, device);

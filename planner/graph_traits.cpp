@@ -45,6 +45,9 @@ GraphTraits graph_traits(const hwdb::ModelShape& shape) {
            !is_any(name, std::array{"gpt2"sv, "starcoder"sv, "bloom"sv, "mpt"sv, "jamba"sv,
                                     "nemotron_h"sv, "nemotron_h_moe"sv});
   t.rope_on_windows_only = name == "cohere2";
+  t.rope_table = shape.rope.scaling == "llama3" || shape.rope.scaling == "longrope" ||
+                 shape.rope.scaling == "proportional";
+  t.rope_table_on_global_only = shape.rope.scaling == "proportional";
   t.never_flash = name == "grok";
   t.joined_gate_up =
       shape.fused_gate_up || is_any(name, std::array{"chatglm"sv, "glm4"sv, "phi3"sv});
@@ -63,6 +66,46 @@ GraphTraits graph_traits(const hwdb::ModelShape& shape) {
   t.router_groups = name == "deepseek2" && t.router_bias_picks && shape.n_experts == 256;
   t.weighs_before_experts = name == "llama4";
   return t;
+}
+
+bool gpus_have_flash_for(const hwdb::ModelShape& shape) {
+  for (const hwdb::LayerShape& layer : hwdb::layers_of(shape)) {
+    std::uint64_t k = layer.head_dim_k, v = layer.head_dim_v, heads = layer.n_heads,
+                  kv_heads = layer.n_kv_heads;
+    if (layer.kind == hwdb::LayerKind::mla && shape.mla->split_kv_b) {
+      k = std::uint64_t{shape.mla->kv_lora_rank} + shape.mla->qk_rope_dim;
+      v = shape.mla->kv_lora_rank;
+      kv_heads = 1;
+    } else if (layer.n_heads == 0 || (layer.n_kv_heads == 0 && layer.owns_cache)) {
+      continue;
+    }
+    const std::uint64_t group = kv_heads > 0 ? heads / kv_heads : heads;
+    switch (k) {
+      case 40:
+      case 64:
+      case 72:
+      case 80:
+      case 96:
+      case 112:
+      case 128:
+      case 256:
+        if (v != k) return false;
+        break;
+      case 192:
+        if (v != 128 || group % 8 != 0) return false;
+        break;
+      case 320:
+        if (v != 256 || group % 32 != 0) return false;
+        break;
+      case 512:
+      case 576:
+        if (v != 512 || group < 2) return false;
+        break;
+      default:
+        return false;
+    }
+  }
+  return true;
 }
 
 }  // namespace planner

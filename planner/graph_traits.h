@@ -30,16 +30,22 @@ struct GraphTraits {
   bool rope = true;
   std::uint32_t positions_per_token = 1;  // 4 where images have rows and columns
   bool rope_on_windows_only = false;
-  bool never_flash = false;         // flash attention is asked for in vain
-  bool router_picks_first = false;  // softmax over the chosen experts only
-  bool router_normalizes = false;   // weights of the chosen experts are divided by their sum
-  bool router_bias_weighs = false;  // a bias is added to the router's scores
-  bool router_bias_picks = false;   // a bias takes part in choosing, not in weighing
-  bool router_groups = false;       // experts are chosen by group first
+  bool rope_table = false;                 // the file has a table of rotary frequencies
+  bool rope_table_on_global_only = false;  // and windows do without
+  bool never_flash = false;                // flash attention is asked for in vain
+  bool router_picks_first = false;         // softmax over the chosen experts only
+  bool router_normalizes = false;          // weights of the chosen experts are divided by their sum
+  bool router_bias_weighs = false;         // a bias is added to the router's scores
+  bool router_bias_picks = false;          // a bias takes part in choosing, not in weighing
+  bool router_groups = false;              // experts are chosen by group first
   bool weighs_before_experts = false;
 };
 
 /// From the architecture's name and the shape; an unknown architecture is a plain decoder.
 GraphTraits graph_traits(const hwdb::ModelShape& shape);
+
+/// Whether CUDA has a flash attention kernel for every layer's head sizes; without one llama.cpp
+/// falls back to plain attention everywhere ("-fa auto").
+bool gpus_have_flash_for(const hwdb::ModelShape& shape);
 
 }  // namespace planner
