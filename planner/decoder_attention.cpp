@@ -23,15 +23,23 @@ DecoderGraph::Heads DecoderGraph::project(int in, const Block& block) {
   const bool bias = shape_.attn_qkv_bias;
   Heads h;
   const bool full_norm = shape_.qk_norm == hwdb::ModelShape::QkNorm::full_width;
+  const bool per_head_norm = shape_.qk_norm != hwdb::ModelShape::QkNorm::none && !full_norm;
   const auto finish = [&](int x, std::uint64_t width, std::uint64_t heads, std::uint64_t dim,
                           bool normed, bool turned) {
     const int pin = kAnyDevice;
     if (normed && full_norm) x = norm_at(x, width, block.device, pin, false);
     if (full_norm || (!traits_.fused_qkv && g_.at(x).root == kNoTensor))
       x = g_.view(x, {dim, heads, tokens});
-    if (normed && shape_.qk_norm != hwdb::ModelShape::QkNorm::none && !full_norm)
-      x = norm_at(x, dim, block.device, pin, false);
+    const auto head_norm = [&](int y) {
+      // Llama 4's has no weights.
+      return traits_.plain_head_norm ? g_.same(GraphOp::overwrites, {y})
+                                     : norm_at(y, dim, block.device, pin, false);
+    };
+    if (normed && per_head_norm && !traits_.norms_turned_heads) x = head_norm(x);
     if (turned && block.rope) x = turn(x, dim, block);
+    if (normed && per_head_norm && traits_.norms_turned_heads &&
+        (block.rope || !traits_.plain_head_norm))
+      x = head_norm(x);
     return x;
   };
   if (traits_.fused_qkv) {
@@ -53,9 +61,12 @@ DecoderGraph::Heads DecoderGraph::project(int in, const Block& block) {
     }
   }
   h.q = finish(h.q, nq, l.n_heads, dk, true, true);
+  if (query_scale_ != kNoTensor && !block.rope)
+    h.q = g_.same(GraphOp::overwrites, {h.q, query_scale_});
   if (h.k != kNoTensor) {
     h.k = finish(h.k, nk, l.n_kv_heads, dk, true, true);
     h.v = finish(h.v, nv, l.n_kv_heads, dv, false, false);
+    if (traits_.norms_values) h.v = g_.same(GraphOp::overwrites, {h.v});
   }
   return h;
 }

@@ -77,8 +77,11 @@ class DecoderGraph {
   int convolution_input(const Block& block, int fresh_rows, std::uint64_t channels,
                         std::uint64_t history);
   int feed_forward(int in, std::uint64_t width, Dim tokens, int device);
-  int experts(int in, const Block& block, Dim tokens);
+  int experts(int in, int router_in, const Block& block, Dim tokens);
   int mix_channels(int in, const Block& block, Dim tokens);
+  int mix_channels_twice(int in, const Block& block, Dim tokens);
+  int all_layer_embeddings(int embeddings);
+  int add_layer_embedding(int in, const Block& block);
   int block_output(int in, const Block& block);
   int add(int a, int b) { return g_.same(GraphOp::overwrites, {a, b}); }
 
@@ -91,7 +94,9 @@ class DecoderGraph {
   const bool v_transposed_;  // settled when the cache is made, before a GPU can refuse
   const bool flash_;
   TensorGraph g_;
-  int positions_ = kNoTensor, output_ids_ = kNoTensor, state_ids_ = kNoTensor;
+  int positions_ = kNoTensor, output_ids_ = kNoTensor, state_ids_ = kNoTensor,
+      idle_ids_ = kNoTensor;
+  int layer_embeddings_ = kNoTensor, query_scale_ = kNoTensor;
   struct CacheInputs {
     int k_places = kNoTensor, v_places = kNoTensor, mask = kNoTensor;
     int k_rotation = kNoTensor, v_rotation = kNoTensor;

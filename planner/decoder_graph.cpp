@@ -67,7 +67,7 @@ std::vector<Block> DecoderGraph::representative_blocks() const {
   for (const Block& block : blocks) {
     const auto& key = neighbourhood[block.index];
     const bool of_last = key == neighbourhood.back();
-    const std::uint32_t enough = of_last ? 3 - times[key] % 2 : 2 + times[key] % 2;
+    const std::uint32_t enough = of_last ? 999 : 999 + times[key] % 2;
     if (seen[key]++ < enough || block.last) kept.push_back(block);
   }
   return kept;
@@ -113,13 +113,13 @@ int DecoderGraph::feed_forward(int in, std::uint64_t width, Dim tokens, int devi
   return multiply(hidden, width, n, tokens, device, shape_.mlp_bias);
 }
 
-int DecoderGraph::experts(int in, const Block& block, Dim tokens) {
+int DecoderGraph::experts(int in, int router_in, const Block& block, Dim tokens) {
   const std::uint64_t n = shape_.n_embd, all = shape_.n_experts, used = shape_.n_experts_used,
                       width = shape_.n_ff_expert;
   const int device = block.device, far = block.expert_device;
-  int logits = multiply(in, n, all, tokens, device, traits_.router_bias_weighs);
+  const int logits = multiply(router_in, n, all, tokens, device, traits_.router_bias_weighs);
   int probabilities = traits_.router_picks_first ? logits : g_.same(GraphOp::overwrites, {logits});
-  int choice = probabilities;
+  int choice = traits_.weighs_before_experts ? logits : probabilities;
   if (traits_.router_bias_picks)
     choice = g_.same(GraphOp::overwrites, {probabilities}, vector(device, all));
   if (traits_.router_groups) {
@@ -171,12 +171,21 @@ int DecoderGraph::experts(int in, const Block& block, Dim tokens) {
   const Dims inner{width, used, tokens};
   if (!shape_.ffn_gated) {
     hidden = g_.same(GraphOp::overwrites, {expert_multiply(cur, n, width)});
+  } else if (traits_.joined_expert_gate_up) {
+    const int both = expert_multiply(cur, n, 2 * width);
+    hidden =
+        g_.op(GraphOp::fresh, inner, {g_.view(both, inner, false), g_.view(both, inner, false)});
   } else {
     const int up = expert_multiply(cur, n, width);
     const int gate = expert_multiply(cur, n, width);
     hidden = g_.op(GraphOp::fresh, inner, {gate, up});
   }
   int out = expert_multiply(hidden, width, n);
+  if (traits_.expert_output_scale) {
+    const int scales = g_.op(GraphOp::fresh, {1, all, tokens}, {}, vector(far, all));
+    out = g_.same(GraphOp::overwrites,
+                  {out, g_.op(GraphOp::lookup, {1, used, tokens}, {scales, chosen})});
+  }
   if (!traits_.weighs_before_experts) out = g_.same(GraphOp::overwrites, {out, weights});
   g_.expand(out);
   std::vector<int> parts;
@@ -195,7 +204,7 @@ int DecoderGraph::experts(int in, const Block& block, Dim tokens) {
 
 int DecoderGraph::mix_channels(int in, const Block& block, Dim tokens) {
   if (block.layer.n_experts == 0) return feed_forward(in, block.layer.n_ff, tokens, block.device);
-  int out = experts(in, block, tokens);
+  int out = experts(in, in, block, tokens);
   if (shape_.n_shared_experts == 0) return out;
   int gate = kNoTensor;
   if (shape_.shared_expert_gate) {
@@ -206,6 +215,45 @@ int DecoderGraph::mix_channels(int in, const Block& block, Dim tokens) {
   int shared = feed_forward(in, width, tokens, block.device);
   if (gate != kNoTensor) shared = add(shared, gate);
   return add(out, shared);
+}
+
+/// A dense network and experts side by side, each between norms of its own.
+int DecoderGraph::mix_channels_twice(int in, const Block& block, Dim tokens) {
+  const int dense =
+      norm(feed_forward(norm(in, block), block.layer.n_ff, tokens, block.device), block);
+  const int expert_in = norm(in, block);
+  // The router sees the sum itself under a norm without weights, times a vector.
+  int router_in = g_.same(GraphOp::overwrites, {in});
+  router_in = g_.same(GraphOp::overwrites, {router_in});
+  router_in = g_.same(GraphOp::overwrites, {router_in}, vector(block.device, shape_.n_embd));
+  return add(dense, norm(experts(expert_in, router_in, block, tokens), block));
+}
+
+/// What the block's own embedding of each token adds (Gemma 3n and 4).
+int DecoderGraph::add_layer_embedding(int in, const Block& block) {
+  const std::uint64_t width = shape_.per_layer_dim;
+  int x = multiply(in, shape_.n_embd, width, Extent::tokens, block.device);
+  x = g_.same(GraphOp::overwrites, {x});
+  x = g_.same(GraphOp::overwrites, {x, g_.view(layer_embeddings_, {width, Extent::tokens})});
+  x = multiply(x, width, shape_.n_embd, Extent::tokens, block.device);
+  return add(in, norm(x, block));
+}
+
+int DecoderGraph::all_layer_embeddings(int embeddings) {
+  const std::uint64_t width = shape_.per_layer_dim, layers = shape_.n_layers;
+  const Dim tokens = Extent::tokens;
+  const Dims by_layer{width, layers, tokens};
+  const int ids = g_.input({tokens}, 4);
+  int own = g_.op(GraphOp::lookup, {width * layers, tokens}, {ids}, {host_, 0});
+  own = g_.same(GraphOp::overwrites, {g_.view(own, by_layer)});
+  g_.expand(own);
+  const int device = device_of(0);  // llama.cpp counts the projection as the first block's
+  int projected = multiply(embeddings, shape_.n_embd, width * layers, tokens, device);
+  projected = g_.view(g_.same(GraphOp::overwrites, {projected}), by_layer);
+  projected = norm_at(projected, width, device, kAnyDevice, false);
+  const int sum = g_.same(GraphOp::overwrites, {add(projected, own)});
+  return g_.op(GraphOp::fresh, {width, tokens, layers},
+               {g_.view(sum, {width, tokens, layers}, false)});
 }
 
 int DecoderGraph::block_output(int in, const Block& block) {
@@ -244,9 +292,16 @@ int DecoderGraph::block_output(int in, const Block& block) {
   if (mixes_tokens)
     middle = traits_.attention_residual_first ? add(residual, cur) : add(cur, residual);
   if (!mixes_channels) return middle;
-  cur = mix_channels(norm_before ? norm(middle, block) : middle, block, tokens);
+  if (traits_.sandwiched_experts && block.layer.n_experts > 0)
+    cur = mix_channels_twice(middle, block, tokens);
+  else
+    cur = mix_channels(norm_before ? norm(middle, block) : middle, block, tokens);
   if (norm_after) cur = norm(cur, block, false);
-  return traits_.residual_first ? add(middle, cur) : add(cur, middle);
+  cur = traits_.residual_first ? add(middle, cur) : add(cur, middle);
+  if (layer_embeddings_ != kNoTensor) cur = add_layer_embedding(cur, block);
+  if (traits_.scales_block_output)
+    cur = g_.same(GraphOp::overwrites, {cur}, vector(block.device, 1));
+  return cur;
 }
 
 TensorGraph DecoderGraph::build() {
@@ -258,40 +313,47 @@ TensorGraph DecoderGraph::build() {
                   {host_, 0});  // the embedding matrix never leaves the host
   g_.expand(cur);
   g_.expand(ready_embeddings);
+  if (traits_.scales_embeddings) cur = g_.same(GraphOp::overwrites, {cur});
+  if (traits_.scales_embeddings_at_once) g_.expand(cur);
   positions_ = g_.input({traits_.positions_per_token, tokens}, 4);
-  state_ids_ = g_.input({Extent::sequences}, 4);
+  const int all_state_ids = g_.input({Extent::sequences}, 4);
+  state_ids_ = g_.view(all_state_ids, {Extent::sequences});
+  idle_ids_ = g_.view(all_state_ids, {Dim(0)});
   windowed_ = request_.window_cells > 0;
-  std::uint64_t widest_v = 0, head_dim_k = 0, head_dim_v = 0;
-  for (const hwdb::LayerShape& layer : hwdb::layers_of(shape_)) {
-    if (layer.n_kv_heads == 0) continue;
+  const std::vector<hwdb::LayerShape> layers = hwdb::layers_of(shape_);
+  std::uint64_t widest_v = 0;
+  for (const hwdb::LayerShape& layer : layers)
     widest_v = std::max(widest_v, std::uint64_t{layer.head_dim_v} * layer.n_kv_heads);
-    head_dim_k = layer.head_dim_k;
-    head_dim_v = layer.head_dim_v;
-  }
   const auto cache_inputs = [&](Extent cells) {
     CacheInputs in;
     in.k_places = g_.input({tokens}, 8);
     in.v_places = g_.input({v_transposed_ ? widest_v : 1, tokens}, 8);
     in.mask = g_.input({cells, Extent::stream_tokens, 1, Extent::streams}, flash_ ? 2 : 4);
-    const bool rotates = !shape_.mla;
-    if (rotates && hwdb::format_of(request_.type_k).block_weights > 1 &&
-        head_dim_k % kRotation == 0 && head_dim_k > 0) {
+    const auto layer = std::ranges::find_if(layers, [&](const hwdb::LayerShape& l) {
+      return l.n_kv_heads > 0 && (!windowed_ || (l.window > 0) == (cells == Extent::window_cells));
+    });
+    if (layer == layers.end() || shape_.mla) return in;
+    const auto rotates = [](hwdb::TensorType type, std::uint64_t head_dim) {
+      return hwdb::format_of(type).block_weights > 1 && head_dim % kRotation == 0 && head_dim > 0;
+    };
+    if (rotates(request_.type_k, layer->head_dim_k)) {
       std::uint64_t n = kRotation;
-      while (head_dim_k % (2 * n) == 0) n *= 2;
+      while (layer->head_dim_k % (2 * n) == 0) n *= 2;
       in.k_rotation = g_.input({n, n}, 4);
     }
-    if (rotates && hwdb::format_of(request_.type_v).block_weights > 1 &&
-        head_dim_v % kRotation == 0 && head_dim_v > 0)
+    if (rotates(request_.type_v, layer->head_dim_v))
       in.v_rotation = g_.input({kRotation, kRotation}, 4);
     return in;
   };
   full_ = cache_inputs(Extent::cells);
   if (windowed_) window_ = cache_inputs(Extent::window_cells);
   output_ids_ = g_.input({Extent::outputs}, 4);
+  if (traits_.scales_unturned_queries) query_scale_ = g_.input({1, 1, tokens}, 4);
   if (shape_.learned_positions > 0) {
     const int places = g_.op(GraphOp::lookup, {shape_.n_embd, tokens}, {positions_}, {host_, 0});
     cur = g_.same(GraphOp::overwrites, {cur, places});
   }
+  if (traits_.adds_layer_embeddings) layer_embeddings_ = all_layer_embeddings(cur);
   for (const Block& block : blocks) cur = block_output(cur, block);
   if (traits_.outputs_after_blocks) g_.at(cur).output = true;  // kept for a draft head
   if (traits_.outputs_after_blocks || blocks.empty())

@@ -12,7 +12,7 @@ int DecoderGraph::states_of(int cache, std::uint64_t width) {
   g_.expand(rows);
   // States of sequences that sit this batch out are carried over; when memory is planned there are
   // none of them, but even a tensor without rows leaves its trace in the allocator.
-  const int idle = g_.op(GraphOp::lookup, {width, Dim(0)}, {cache, state_ids_});
+  const int idle = g_.op(GraphOp::lookup, {width, Dim(0)}, {cache, idle_ids_});
   g_.expand(g_.store(idle, kNoTensor, cache));
   return rows;
 }
@@ -92,13 +92,15 @@ int DecoderGraph::mix_by_scan(const Block& block, int in) {
   x = g_.same(GraphOp::overwrites, {x}, vector(device, channels));
   x = g_.same(GraphOp::overwrites, {x});
 
-  int step, b = g_.view(x, {groups * state, tokens}, false), c = b;
+  int step, b = g_.view(x, {groups * state, tokens}, false);
+  int c = g_.view(x, {groups * state, tokens}, false);
   if (second) {
     step = g_.op(GraphOp::fresh, {heads, tokens}, {g_.view(mixed, {heads, tokens}, false)});
   } else {
     const std::uint64_t rank = ssm.dt_rank;
     const int low = multiply(x, inner, rank + 2 * state, tokens, device);
-    b = c = g_.view(low, {state, tokens}, false);
+    b = g_.view(low, {state, tokens}, false);
+    c = g_.view(low, {state, tokens}, false);
     step = g_.view(low, {rank, tokens}, false);
     if (ssm.bcdt_norm) {
       step = norm_at(step, rank, device, kAnyDevice, false);
@@ -112,11 +114,15 @@ int DecoderGraph::mix_by_scan(const Block& block, int in) {
   step = g_.same(GraphOp::overwrites, {step}, vector(device, heads));
 
   const int cache = g_.external({state * inner, sequences}, 4, 1, block.cache_device);
+  g_.expand(g_.store(kNoTensor, kNoTensor, cache));
   const int values = g_.view(x, {inner, tokens}, !second);
-  const int both = g_.op(GraphOp::fresh, {inner, tokens}, {cache, values, step, b, c, state_ids_});
+  // One long row: too few rows to be worth a GPU when the decay rates are on the host.
+  const int both =
+      g_.op(GraphOp::fresh, {Dim(inner, Extent::tokens)}, {cache, values, step, b, c, state_ids_},
+            vector(device, second ? heads : state * inner));
   g_.at(both).more = {state * inner, sequences, Dim(), Dim()};
   g_.expand(both);
-  const int idle = g_.op(GraphOp::lookup, {state * inner, Dim(0)}, {cache, state_ids_});
+  const int idle = g_.op(GraphOp::lookup, {state * inner, Dim(0)}, {cache, idle_ids_});
   g_.expand(g_.store(idle, kNoTensor, cache));
   g_.expand(g_.store(g_.view(both, {state * inner, sequences}, false), kNoTensor, cache));
 

@@ -29,9 +29,9 @@ GraphTraits graph_traits(const hwdb::ModelShape& shape) {
   const hwdb::TensorTraits* layout = hwdb::find_tensor_traits(name);
   t.fused_qkv = shape.fused_qkv || (layout != nullptr && layout->fused_qkv);
   t.norm_after_only = is_any(name, std::array{"olmo2"sv, "exaone4"sv});
-  t.outputs_after_blocks = is_any(name, std::array{"gpt-oss"sv, "gemma4"sv});
+  t.outputs_after_blocks = is_any(name, std::array{"gpt-oss"sv});
   t.outputs_after_norm = is_any(name, std::array{"qwen35"sv, "qwen35moe"sv, "qwen3next"sv,
-                                                 "nemotron_h"sv, "nemotron_h_moe"sv});
+                                                 "nemotron_h"sv, "nemotron_h_moe"sv, "gemma4"sv});
   if (is_any(name, std::array{"qwen35"sv, "qwen35moe"sv, "qwen2vl"sv, "qwen3vl"sv, "qwen3vlmoe"sv}))
     t.positions_per_token = 4;
   t.residual_first =
@@ -41,7 +41,7 @@ GraphTraits graph_traits(const hwdb::ModelShape& shape) {
   // Cohere's and OLMo's layer norms have no bias (OLMo's not even weights), and so look like RMS.
   t.layer_norm = shape.norm == hwdb::ModelShape::Norm::layernorm || shape.norms_per_layer == 0 ||
                  is_any(name, std::array{"command-r"sv, "cohere2"sv, "cohere2moe"sv});
-  t.rope = shape.learned_positions == 0 &&
+  t.rope = shape.learned_positions == 0 && (name != "granitehybrid" || shape.rope.freq_base > 0) &&
            !is_any(name, std::array{"gpt2"sv, "starcoder"sv, "bloom"sv, "mpt"sv, "jamba"sv,
                                     "nemotron_h"sv, "nemotron_h_moe"sv});
   t.rope_on_windows_only = name == "cohere2";
@@ -65,6 +65,19 @@ GraphTraits graph_traits(const hwdb::ModelShape& shape) {
   t.router_normalizes = t.router_normalizes || (shape.mla && t.router_bias_picks);
   t.router_groups = name == "deepseek2" && t.router_bias_picks && shape.n_experts == 256;
   t.weighs_before_experts = name == "llama4";
+  t.joined_expert_gate_up = layout != nullptr && layout->fused_expert_gate_up;
+  t.sandwiched_experts = layout != nullptr && layout->sandwiched_experts;
+  t.expert_output_scale = t.sandwiched_experts;
+  t.scales_block_output = layout != nullptr && layout->output_scale;
+  t.plain_head_norm = t.scales_unturned_queries = name == "llama4";
+  t.norms_turned_heads = is_any(name, std::array{"llama4"sv, "hunyuan-dense"sv, "hunyuan-moe"sv});
+  t.norms_values = name == "gemma4";
+  t.adds_layer_embeddings = name == "gemma4" && shape.per_layer_dim > 0;
+  t.scales_embeddings_at_once =
+      is_any(name, std::array{"granite"sv, "granitemoe"sv, "granitehybrid"sv});
+  t.scales_embeddings =
+      t.scales_embeddings_at_once ||
+      is_any(name, std::array{"gemma"sv, "gemma2"sv, "gemma3"sv, "gemma4"sv, "minicpm3"sv});
   return t;
 }
 

@@ -38,7 +38,18 @@ struct GraphTraits {
   bool router_bias_weighs = false;         // a bias is added to the router's scores
   bool router_bias_picks = false;          // a bias takes part in choosing, not in weighing
   bool router_groups = false;              // experts are chosen by group first
-  bool weighs_before_experts = false;
+  bool weighs_before_experts = false;      // and chooses by the raw scores
+  bool joined_expert_gate_up = false;
+  bool expert_output_scale = false;      // a factor for each expert's result
+  bool sandwiched_experts = false;       // dense FFN and experts side by side, norms around each
+  bool norms_turned_heads = false;       // the norm of queries and keys stands behind the rotation
+  bool plain_head_norm = false;          // and has no weights
+  bool scales_unturned_queries = false;  // blocks without rotation scale queries by position
+  bool norms_values = false;             // values too have a norm, without weights
+  bool scales_block_output = false;      // a factor for each block's result
+  bool scales_embeddings = false;        // looked-up rows are multiplied by a constant
+  bool scales_embeddings_at_once = false;  // before anything else is computed
+  bool adds_layer_embeddings = false;      // each block has an embedding table of its own
 };
 
 /// From the architecture's name and the shape; an unknown architecture is a plain decoder.
