@@ -105,7 +105,7 @@ int DecoderGraph::attention_core(const Block& block, int q, int k, int v, std::u
     }
     if (decompress != kNoTensor) {
       out = g_.view(out, {head_dim_v, tokens, heads, streams}, false);
-      out = g_.op(GraphOp::matmul, {block.layer.head_dim_v, Extent::tokens, heads}, {out},
+      out = g_.op(GraphOp::matmul, {block.layer.head_dim_v, Extent::tokens, heads}, {kNoTensor, out},
                   matrix(block.device, head_dim_v, block.layer.head_dim_v * block.layer.n_heads));
       out = g_.view(out, {block.layer.head_dim_v, heads, Extent::tokens}, false);
       out = g_.op(GraphOp::fresh, {block.layer.head_dim_v, heads, Extent::tokens}, {out});
@@ -127,7 +127,7 @@ int DecoderGraph::attention_core(const Block& block, int q, int k, int v, std::u
     std::uint64_t dim = head_dim_v;
     if (decompress != kNoTensor) {
       dim = block.layer.head_dim_v;
-      out = g_.op(GraphOp::matmul, {dim, tokens, heads, streams}, {out},
+      out = g_.op(GraphOp::matmul, {dim, tokens, heads, streams}, {kNoTensor, out},
                   matrix(block.device, head_dim_v, dim * block.layer.n_heads));
     }
     out = g_.view(out, {dim, heads, tokens, streams}, false);
@@ -203,7 +203,7 @@ int DecoderGraph::attend_latent(const Block& block, int in) {
   int q_rope = g_.view(q, {rope, heads, tokens}, false);
   q_rope = turn(q_rope, rope, block);
   q_nope = g_.view(q_nope, {mla.qk_nope_dim, tokens, heads}, false);
-  int absorbed = g_.op(GraphOp::matmul, {latent, tokens, heads}, {q_nope},
+  int absorbed = g_.op(GraphOp::matmul, {latent, tokens, heads}, {kNoTensor, q_nope},
                        matrix(block.device, mla.qk_nope_dim, latent * heads));
   absorbed = g_.view(absorbed, {latent, heads, tokens}, false);
   q = g_.op(GraphOp::fresh, {latent + rope, heads, tokens}, {absorbed, q_rope});

@@ -34,13 +34,14 @@ class DecoderGraph {
         host_(static_cast<int>(placement.n_gpus)),
         n_tokens_(n_tokens),
         v_transposed_(!request.flash_attn || traits_.never_flash),
-        flash_(!v_transposed_ && (placement.n_gpus == 0 || gpus_have_flash_for(shape))) {}
+        flash_(!v_transposed_ && keeps_flash()) {}
 
   TensorGraph build();
 
  private:
   std::vector<Block> representative_blocks() const;
   int device_of(std::uint32_t layer) const;
+  bool keeps_flash() const;
   bool turns(const Block& block) const;
 
   /// GPU buffers pad the last row of a quantized matrix; the copy of a borrowed one is as large.

@@ -34,6 +34,26 @@ int DecoderGraph::device_of(std::uint32_t layer) const {
   return host_ - 1;
 }
 
+/// llama.cpp tries flash attention in a graph of one token, and turns it off everywhere when the
+/// scheduler puts one layer's elsewhere than the layer. Besides missing kernels, that happens to
+/// the host's last attention when the next block that mixes tokens reads its state on a GPU: the
+/// read is queued before the attention's output matrix, and pulls the attention along.
+bool DecoderGraph::keeps_flash() const {
+  if (placement_.n_gpus == 0) return true;
+  if (!gpus_have_flash_for(shape_)) return false;
+  if (placement_.cache_on_host || traits_.norm_before_state) return true;
+  const std::vector<hwdb::LayerShape> layers = hwdb::layers_of(shape_);
+  const hwdb::LayerShape* before = nullptr;
+  for (std::uint32_t i = 0; i < layers.size(); ++i) {
+    if (layers[i].kind == hwdb::LayerKind::none) continue;
+    if (device_of(i) != host_)
+      return before == nullptr || before->kind == hwdb::LayerKind::recurrent ||
+             layers[i].kind != hwdb::LayerKind::recurrent;
+    before = &layers[i];
+  }
+  return true;
+}
+
 bool DecoderGraph::turns(const Block& block) const {
   const std::uint32_t every = shape_.rope.none_every;
   if (!traits_.rope || (every > 0 && (block.index + 1) % every == 0)) return false;
@@ -67,7 +87,7 @@ std::vector<Block> DecoderGraph::representative_blocks() const {
   for (const Block& block : blocks) {
     const auto& key = neighbourhood[block.index];
     const bool of_last = key == neighbourhood.back();
-    const std::uint32_t enough = of_last ? 999 : 999 + times[key] % 2;
+    const std::uint32_t enough = of_last ? 3 - times[key] % 2 : 2 + times[key] % 2;
     if (seen[key]++ < enough || block.last) kept.push_back(block);
   }
   return kept;
@@ -75,7 +95,8 @@ std::vector<Block> DecoderGraph::representative_blocks() const {
 
 int DecoderGraph::multiply(int in, std::uint64_t n_in, std::uint64_t n_out, Dim tokens, int device,
                            bool bias) {
-  int out = g_.op(GraphOp::matmul, {n_out, tokens}, {in}, matrix(device, n_in, n_out));
+  // The matrix comes first: when it is borrowed, its copy is given back before the activations.
+  int out = g_.op(GraphOp::matmul, {n_out, tokens}, {kNoTensor, in}, matrix(device, n_in, n_out));
   if (bias) out = g_.same(GraphOp::overwrites, {out}, vector(device, n_out));
   return out;
 }
@@ -114,10 +135,11 @@ int DecoderGraph::feed_forward(int in, std::uint64_t width, Dim tokens, int devi
 }
 
 int DecoderGraph::experts(int in, int router_in, const Block& block, Dim tokens) {
-  const std::uint64_t n = shape_.n_embd, all = shape_.n_experts, used = shape_.n_experts_used,
+  const std::uint64_t n = shape_.expert_latent_dim > 0 ? shape_.expert_latent_dim : shape_.n_embd;
+  const std::uint64_t all = shape_.n_experts, used = shape_.n_experts_used,
                       width = shape_.n_ff_expert;
   const int device = block.device, far = block.expert_device;
-  const int logits = multiply(router_in, n, all, tokens, device, traits_.router_bias_weighs);
+  const int logits = multiply(router_in, shape_.n_embd, all, tokens, device, traits_.router_bias_weighs);
   int probabilities = traits_.router_picks_first ? logits : g_.same(GraphOp::overwrites, {logits});
   int choice = traits_.weighs_before_experts ? logits : probabilities;
   if (traits_.router_bias_picks)
@@ -161,7 +183,7 @@ int DecoderGraph::experts(int in, int router_in, const Block& block, Dim tokens)
     cur = g_.same(GraphOp::overwrites, {cur, weights});
   }
   const auto expert_multiply = [&](int x, std::uint64_t n_in, std::uint64_t n_out) {
-    int out = g_.op(GraphOp::expert_matmul, {n_out, used, tokens}, {x, chosen},
+    int out = g_.op(GraphOp::expert_matmul, {n_out, used, tokens}, {kNoTensor, x, chosen},
                     matrix(far, n_in, n_out * all));
     if (shape_.expert_bias)
       out = g_.same(GraphOp::overwrites, {out, chosen}, vector(far, n_out * all));
@@ -204,7 +226,11 @@ int DecoderGraph::experts(int in, int router_in, const Block& block, Dim tokens)
 
 int DecoderGraph::mix_channels(int in, const Block& block, Dim tokens) {
   if (block.layer.n_experts == 0) return feed_forward(in, block.layer.n_ff, tokens, block.device);
-  int out = experts(in, in, block, tokens);
+  const std::uint64_t latent = shape_.expert_latent_dim;
+  const int expert_in =
+      latent > 0 ? multiply(in, shape_.n_embd, latent, tokens, block.device) : in;
+  int out = experts(expert_in, in, block, tokens);
+  if (latent > 0) out = multiply(out, latent, shape_.n_embd, tokens, block.device);
   if (shape_.n_shared_experts == 0) return out;
   int gate = kNoTensor;
   if (shape_.shared_expert_gate) {

@@ -41,7 +41,7 @@ int DecoderGraph::mix_by_delta_rule(const Block& block, int in) {
   const std::uint64_t channels = 2 * nk * dk + nv * dv;
   const std::uint64_t history = ssm.d_conv > 0 ? ssm.d_conv - 1 : 0;
   const int device = block.device;
-  g_.expand(in);
+  if (traits_.norm_before_state) g_.expand(in);
   const int mixed = multiply(in, shape_.n_embd, channels, tokens, device);
   const int z = multiply(in, shape_.n_embd, nv * dv, tokens, device);
   int beta = multiply(in, shape_.n_embd, nv, tokens, device);

@@ -57,7 +57,7 @@ GraphTraits graph_traits(const hwdb::ModelShape& shape) {
       std::array{"llama"sv,       "qwen3moe"sv,  "phi3"sv,      "phimoe"sv,     "granitemoe"sv,
                  "dbrx"sv,        "grok"sv,      "glm4moe"sv,   "minimax-m2"sv, "ernie4_5-moe"sv,
                  "hunyuan-moe"sv, "qwen3next"sv, "qwen35moe"sv, "lfm2moe"sv,    "bailingmoe"sv,
-                 "bailingmoe2"sv, "gemma4"sv,    "mimo2"sv,     "step35"sv,     "granitehybrid"sv});
+                 "bailingmoe2"sv, "nemotron_h_moe"sv, "gemma4"sv,    "mimo2"sv,     "step35"sv,     "granitehybrid"sv});
   const bool bias_in_router = layout != nullptr && layout->router_bias_in_router;
   t.router_bias_weighs = shape.router_bias && bias_in_router;
   t.router_bias_picks = shape.router_bias && !bias_in_router;
@@ -71,6 +71,8 @@ GraphTraits graph_traits(const hwdb::ModelShape& shape) {
   t.scales_block_output = layout != nullptr && layout->output_scale;
   t.plain_head_norm = t.scales_unturned_queries = name == "llama4";
   t.norms_turned_heads = is_any(name, std::array{"llama4"sv, "hunyuan-dense"sv, "hunyuan-moe"sv});
+  t.norm_before_state =
+      is_any(name, std::array{"qwen35"sv, "qwen35moe"sv, "qwen3next"sv, "kimi-linear"sv});
   t.norms_values = name == "gemma4";
   t.adds_layer_embeddings = name == "gemma4" && shape.per_layer_dim > 0;
   t.scales_embeddings_at_once =
