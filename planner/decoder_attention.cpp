@@ -105,8 +105,9 @@ int DecoderGraph::attention_core(const Block& block, int q, int k, int v, std::u
     }
     if (decompress != kNoTensor) {
       out = g_.view(out, {head_dim_v, tokens, heads, streams}, false);
-      out = g_.op(GraphOp::matmul, {block.layer.head_dim_v, Extent::tokens, heads}, {kNoTensor, out},
-                  matrix(block.device, head_dim_v, block.layer.head_dim_v * block.layer.n_heads));
+      out =
+          g_.op(GraphOp::matmul, {block.layer.head_dim_v, Extent::tokens, heads}, {kNoTensor, out},
+                matrix(block.device, head_dim_v, block.layer.head_dim_v * block.layer.n_heads));
       out = g_.view(out, {block.layer.head_dim_v, heads, Extent::tokens}, false);
       out = g_.op(GraphOp::fresh, {block.layer.head_dim_v, heads, Extent::tokens}, {out});
     }
@@ -179,21 +180,52 @@ int DecoderGraph::attend(const Block& block, const Heads& projected) {
                   block.device, shape_.attn_out_bias);
 }
 
-int DecoderGraph::attend_latent(const Block& block, int in) {
+int DecoderGraph::latent_queries(const Block& block, int in) {
   const hwdb::MlaShape& mla = *shape_.mla;
   const std::uint64_t heads = block.layer.n_heads;
   const std::uint64_t head_dim = std::uint64_t{mla.qk_nope_dim} + mla.qk_rope_dim;
-  const std::uint64_t latent = mla.kv_lora_rank, rope = mla.qk_rope_dim;
-  const Dim tokens = Extent::tokens;
   int q = in;
   std::uint64_t q_in = shape_.n_embd;
   if (mla.q_lora_rank > 0) {
-    q = multiply(q, q_in, mla.q_lora_rank, tokens, block.device);
+    q = multiply(q, q_in, mla.q_lora_rank, Extent::tokens, block.device);
     q = norm_at(q, mla.q_lora_rank, block.device, kAnyDevice, false);
     q_in = mla.q_lora_rank;
   }
-  q = multiply(q, q_in, head_dim * heads, tokens, block.device);
-  q = g_.view(q, {head_dim, heads, tokens});
+  q = multiply(q, q_in, head_dim * heads, Extent::tokens, block.device);
+  return g_.view(q, {head_dim, heads, Extent::tokens});
+}
+
+/// Each head's keys and values are unfolded from the latent, and cached like any other's.
+int DecoderGraph::attend_expanded(const Block& block, int in) {
+  const hwdb::MlaShape& mla = *shape_.mla;
+  const std::uint64_t heads = block.layer.n_heads;
+  const std::uint64_t latent = mla.kv_lora_rank, rope = mla.qk_rope_dim, nope = mla.qk_nope_dim;
+  const Dim tokens = Extent::tokens;
+  Heads h;
+  h.q = turn(latent_queries(block, in), rope, block);
+  const int compressed = multiply(in, shape_.n_embd, latent + rope, tokens, block.device);
+  const int kv = norm_at(g_.view(compressed, {latent, tokens}, false), latent, block.device,
+                         kAnyDevice, false);
+  const int unfolded = multiply(kv, latent, heads * (nope + mla.v_head_dim), tokens, block.device);
+  h.v = g_.op(GraphOp::fresh, {mla.v_head_dim, heads, tokens},
+              {g_.view(unfolded, {mla.v_head_dim, heads, tokens}, false)});
+  const int k_rope = turn(g_.view(compressed, {rope, 1, tokens}, false), rope, block);
+  const int repeated = g_.op(GraphOp::fresh, {rope, heads, tokens}, {k_rope});
+  h.k = g_.op(GraphOp::fresh, {nope + rope, heads, tokens},
+              {g_.view(unfolded, {nope, heads, tokens}, false), repeated});
+  Block spread = block;
+  spread.layer.n_kv_heads = block.layer.n_heads;
+  spread.layer.head_dim_k = mla.qk_nope_dim + mla.qk_rope_dim;
+  spread.layer.head_dim_v = mla.v_head_dim;
+  return attend(spread, h);
+}
+
+int DecoderGraph::attend_latent(const Block& block, int in) {
+  const hwdb::MlaShape& mla = *shape_.mla;
+  const std::uint64_t heads = block.layer.n_heads;
+  const std::uint64_t latent = mla.kv_lora_rank, rope = mla.qk_rope_dim;
+  const Dim tokens = Extent::tokens;
+  int q = latent_queries(block, in);
   const int compressed = multiply(in, shape_.n_embd, latent + rope, tokens, block.device);
   int kv = g_.view(compressed, {latent, tokens}, false);
   int k_rope = g_.view(compressed, {rope, 1, tokens}, false);

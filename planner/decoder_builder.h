@@ -67,6 +67,8 @@ class DecoderGraph {
   int rotated(int in, int rotation);
   int attend(const Block& block, const Heads& heads);
   int attend_latent(const Block& block, int in);
+  int attend_expanded(const Block& block, int in);
+  int latent_queries(const Block& block, int in);
   int attention_core(const Block& block, int q, int k, int v, std::uint64_t head_dim_k,
                      std::uint64_t head_dim_v, std::uint64_t n_kv_heads, bool v_transposed,
                      int decompress);

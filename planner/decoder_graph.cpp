@@ -2,6 +2,7 @@
 #include "planner/decoder_graph.h"
 
 #include <algorithm>
+#include <array>
 #include <map>
 #include <utility>
 
@@ -63,8 +64,9 @@ bool DecoderGraph::turns(const Block& block) const {
 std::vector<Block> DecoderGraph::representative_blocks() const {
   const std::vector<hwdb::LayerShape> layers = hwdb::layers_of(shape_);
   std::vector<Block> kinds, blocks, kept;
-  std::vector<std::pair<std::size_t, std::size_t>> neighbourhood;  // kinds of the last and of this
-  std::map<std::pair<std::size_t, std::size_t>, std::uint32_t> times, seen;
+  using Kinds = std::array<std::size_t, 3>;  // of the two blocks before and of this
+  std::vector<Kinds> neighbourhood;
+  std::map<Kinds, std::uint32_t> times, seen;
   for (std::uint32_t i = 0; i < layers.size(); ++i) {
     Block block;
     block.layer = layers[i];
@@ -78,10 +80,13 @@ std::vector<Block> DecoderGraph::representative_blocks() const {
         std::ranges::find_if(kinds, [&](const Block& known) { return same_kind(known, block); });
     const auto kind = static_cast<std::size_t>(it - kinds.begin()) + 1;
     if (it == kinds.end()) kinds.push_back(block);
-    neighbourhood.emplace_back(i > 0 ? neighbourhood.back().second : 0, kind);
+    const Kinds before = i > 0 ? neighbourhood.back() : Kinds{};
+    neighbourhood.push_back({before[1], before[2], kind});
     ++times[neighbourhood.back()];
     blocks.push_back(block);
   }
+  // What a dropped block has computed is never given back, so each of them counts.
+  if (traits_.drops_blocks_without_ffn) return blocks;
   // Two of each neighbourhood: the second one runs on holes that the first has left. Tensors often
   // take turns between two places, so an odd number of blocks stays odd. The last block is kept.
   for (const Block& block : blocks) {
@@ -139,7 +144,8 @@ int DecoderGraph::experts(int in, int router_in, const Block& block, Dim tokens)
   const std::uint64_t all = shape_.n_experts, used = shape_.n_experts_used,
                       width = shape_.n_ff_expert;
   const int device = block.device, far = block.expert_device;
-  const int logits = multiply(router_in, shape_.n_embd, all, tokens, device, traits_.router_bias_weighs);
+  const int logits =
+      multiply(router_in, shape_.n_embd, all, tokens, device, traits_.router_bias_weighs);
   int probabilities = traits_.router_picks_first ? logits : g_.same(GraphOp::overwrites, {logits});
   int choice = traits_.weighs_before_experts ? logits : probabilities;
   if (traits_.router_bias_picks)
@@ -227,8 +233,7 @@ int DecoderGraph::experts(int in, int router_in, const Block& block, Dim tokens)
 int DecoderGraph::mix_channels(int in, const Block& block, Dim tokens) {
   if (block.layer.n_experts == 0) return feed_forward(in, block.layer.n_ff, tokens, block.device);
   const std::uint64_t latent = shape_.expert_latent_dim;
-  const int expert_in =
-      latent > 0 ? multiply(in, shape_.n_embd, latent, tokens, block.device) : in;
+  const int expert_in = latent > 0 ? multiply(in, shape_.n_embd, latent, tokens, block.device) : in;
   int out = experts(expert_in, in, block, tokens);
   if (latent > 0) out = multiply(out, latent, shape_.n_embd, tokens, block.device);
   if (shape_.n_shared_experts == 0) return out;
@@ -294,7 +299,7 @@ int DecoderGraph::block_output(int in, const Block& block) {
   int normed = norm_before && mixes_tokens ? norm(in, block) : in;
   int cur = in;
   if (block.layer.kind == hwdb::LayerKind::mla)
-    cur = attend_latent(block, normed);
+    cur = traits_.expands_latent ? attend_expanded(block, normed) : attend_latent(block, normed);
   else if (block.layer.kind == hwdb::LayerKind::recurrent)
     cur = mix_recurrently(block, normed);
   else if (mixes_tokens)
@@ -317,7 +322,7 @@ int DecoderGraph::block_output(int in, const Block& block) {
   int middle = cur;
   if (mixes_tokens)
     middle = traits_.attention_residual_first ? add(residual, cur) : add(cur, residual);
-  if (!mixes_channels) return middle;
+  if (!mixes_channels) return traits_.drops_blocks_without_ffn ? in : middle;
   if (traits_.sandwiched_experts && block.layer.n_experts > 0)
     cur = mix_channels_twice(middle, block, tokens);
   else
@@ -349,7 +354,9 @@ TensorGraph DecoderGraph::build() {
   const std::vector<hwdb::LayerShape> layers = hwdb::layers_of(shape_);
   std::uint64_t widest_v = 0;
   for (const hwdb::LayerShape& layer : layers)
-    widest_v = std::max(widest_v, std::uint64_t{layer.head_dim_v} * layer.n_kv_heads);
+    widest_v = std::max(widest_v, traits_.expands_latent
+                                      ? std::uint64_t{shape_.mla->v_head_dim} * layer.n_heads
+                                      : std::uint64_t{layer.head_dim_v} * layer.n_kv_heads);
   const auto cache_inputs = [&](Extent cells) {
     CacheInputs in;
     in.k_places = g_.input({tokens}, 8);
@@ -358,7 +365,7 @@ TensorGraph DecoderGraph::build() {
     const auto layer = std::ranges::find_if(layers, [&](const hwdb::LayerShape& l) {
       return l.n_kv_heads > 0 && (!windowed_ || (l.window > 0) == (cells == Extent::window_cells));
     });
-    if (layer == layers.end() || shape_.mla) return in;
+    if (layer == layers.end() || (shape_.mla && !traits_.expands_latent)) return in;
     const auto rotates = [](hwdb::TensorType type, std::uint64_t head_dim) {
       return hwdb::format_of(type).block_weights > 1 && head_dim % kRotation == 0 && head_dim > 0;
     };
@@ -367,7 +374,8 @@ TensorGraph DecoderGraph::build() {
       while (layer->head_dim_k % (2 * n) == 0) n *= 2;
       in.k_rotation = g_.input({n, n}, 4);
     }
-    if (rotates(request_.type_v, layer->head_dim_v))
+    if (rotates(request_.type_v,
+                traits_.expands_latent ? shape_.mla->v_head_dim : layer->head_dim_v))
       in.v_rotation = g_.input({kRotation, kRotation}, 4);
     return in;
   };

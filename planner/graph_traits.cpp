@@ -15,6 +15,11 @@ bool is_any(std::string_view name, const std::array<std::string_view, n>& names)
   return std::find(names.begin(), names.end(), name) != names.end();
 }
 
+bool expands_latent(const hwdb::ModelShape& shape) {
+  const hwdb::TensorTraits* layout = hwdb::find_tensor_traits(shape.architecture);
+  return shape.mla && (!shape.mla->split_kv_b || (layout != nullptr && layout->kv_b_in_one_piece));
+}
+
 }  // namespace
 
 GraphTraits graph_traits(const hwdb::ModelShape& shape) {
@@ -53,11 +58,12 @@ GraphTraits graph_traits(const hwdb::ModelShape& shape) {
       shape.fused_gate_up || is_any(name, std::array{"chatglm"sv, "glm4"sv, "phi3"sv});
   t.router_picks_first = name == "gpt-oss";
   t.router_normalizes = is_any(
-      name,
-      std::array{"llama"sv,       "qwen3moe"sv,  "phi3"sv,      "phimoe"sv,     "granitemoe"sv,
-                 "dbrx"sv,        "grok"sv,      "glm4moe"sv,   "minimax-m2"sv, "ernie4_5-moe"sv,
-                 "hunyuan-moe"sv, "qwen3next"sv, "qwen35moe"sv, "lfm2moe"sv,    "bailingmoe"sv,
-                 "bailingmoe2"sv, "nemotron_h_moe"sv, "gemma4"sv,    "mimo2"sv,     "step35"sv,     "granitehybrid"sv});
+      name, std::array{"llama"sv,          "qwen3moe"sv,     "phi3"sv,        "phimoe"sv,
+                       "granitemoe"sv,     "dbrx"sv,         "grok"sv,        "glm4moe"sv,
+                       "minimax-m2"sv,     "ernie4_5-moe"sv, "hunyuan-moe"sv, "qwen3next"sv,
+                       "qwen35moe"sv,      "lfm2moe"sv,      "bailingmoe"sv,  "bailingmoe2"sv,
+                       "nemotron_h_moe"sv, "gemma4"sv,       "mimo2"sv,       "step35"sv,
+                       "granitehybrid"sv});
   const bool bias_in_router = layout != nullptr && layout->router_bias_in_router;
   t.router_bias_weighs = shape.router_bias && bias_in_router;
   t.router_bias_picks = shape.router_bias && !bias_in_router;
@@ -71,6 +77,8 @@ GraphTraits graph_traits(const hwdb::ModelShape& shape) {
   t.scales_block_output = layout != nullptr && layout->output_scale;
   t.plain_head_norm = t.scales_unturned_queries = name == "llama4";
   t.norms_turned_heads = is_any(name, std::array{"llama4"sv, "hunyuan-dense"sv, "hunyuan-moe"sv});
+  t.expands_latent = expands_latent(shape);
+  t.drops_blocks_without_ffn = name == "deci";
   t.norm_before_state =
       is_any(name, std::array{"qwen35"sv, "qwen35moe"sv, "qwen3next"sv, "kimi-linear"sv});
   t.norms_values = name == "gemma4";
@@ -87,7 +95,11 @@ bool gpus_have_flash_for(const hwdb::ModelShape& shape) {
   for (const hwdb::LayerShape& layer : hwdb::layers_of(shape)) {
     std::uint64_t k = layer.head_dim_k, v = layer.head_dim_v, heads = layer.n_heads,
                   kv_heads = layer.n_kv_heads;
-    if (layer.kind == hwdb::LayerKind::mla && shape.mla->split_kv_b) {
+    if (layer.kind == hwdb::LayerKind::mla && expands_latent(shape)) {
+      k = std::uint64_t{shape.mla->qk_nope_dim} + shape.mla->qk_rope_dim;
+      v = shape.mla->v_head_dim;
+      kv_heads = heads;
+    } else if (layer.kind == hwdb::LayerKind::mla) {
       k = std::uint64_t{shape.mla->kv_lora_rank} + shape.mla->qk_rope_dim;
       v = shape.mla->kv_lora_rank;
       kv_heads = 1;

@@ -49,8 +49,11 @@ struct GraphTraits {
   bool scales_block_output = false;      // a factor for each block's result
   bool scales_embeddings = false;        // looked-up rows are multiplied by a constant
   bool scales_embeddings_at_once = false;  // before anything else is computed
-  bool norm_before_state = false;  // a block's norm is queued before its state is read
-  bool adds_layer_embeddings = false;      // each block has an embedding table of its own
+  bool expands_latent =
+      false;  // MLA that unfolds keys and values of every head (kv_b in one piece)
+  bool drops_blocks_without_ffn = false;  // such a block is computed and its result not used
+  bool norm_before_state = false;         // a block's norm is queued before its state is read
+  bool adds_layer_embeddings = false;     // each block has an embedding table of its own
 };
 
 /// From the architecture's name and the shape; an unknown architecture is a plain decoder.
