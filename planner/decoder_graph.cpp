@@ -13,6 +13,8 @@ namespace {
 
 constexpr std::uint32_t kPinningBatch = 32;  // below it llama.cpp pins each norm to its block's GPU
 
+constexpr std::uint32_t kRepeats = 4;  // 2 halves the work, and 0.3 % more buffers are 2 % off
+
 bool same_kind(const Block& a, const Block& b) {
   const hwdb::LayerShape& x = a.layer;
   const hwdb::LayerShape& y = b.layer;
@@ -21,6 +23,14 @@ bool same_kind(const Block& a, const Block& b) {
          x.owns_cache == y.owns_cache && (x.window > 0) == (y.window > 0) && x.n_ff == y.n_ff &&
          x.n_experts == y.n_experts && a.device == b.device && a.cache_device == b.cache_device &&
          a.expert_device == b.expert_device && a.rope == b.rope;
+}
+
+/// The block whose cache block `i` reads: its own, or the last owner's of the same reach.
+std::uint32_t cache_owner(const std::vector<hwdb::LayerShape>& layers, std::uint32_t i) {
+  for (std::uint32_t owner = i; owner > 0 && !layers[i].owns_cache; --owner)
+    if (layers[owner - 1].owns_cache && (layers[owner - 1].window > 0) == (layers[i].window > 0))
+      return owner - 1;
+  return i;
 }
 
 }  // namespace
@@ -46,6 +56,10 @@ bool DecoderGraph::keeps_flash() const {
   const std::vector<hwdb::LayerShape> layers = hwdb::layers_of(shape_);
   const hwdb::LayerShape* before = nullptr;
   for (std::uint32_t i = 0; i < layers.size(); ++i) {
+    // Nor is there an output matrix to hold back the attention of a block that is dropped.
+    if (i > 0 && device_of(i) != host_ && device_of(i - 1) == host_ &&
+        traits_.drops_blocks_without_ffn && layers[i - 1].n_ff == 0)
+      return false;
     if (layers[i].kind == hwdb::LayerKind::none) continue;
     if (device_of(i) != host_)
       return before == nullptr || before->kind == hwdb::LayerKind::recurrent ||
@@ -72,7 +86,7 @@ std::vector<Block> DecoderGraph::representative_blocks() const {
     block.layer = layers[i];
     block.index = i;
     block.device = device_of(i);
-    block.cache_device = placement_.cache_on_host ? host_ : block.device;
+    block.cache_device = placement_.cache_on_host ? host_ : device_of(cache_owner(layers, i));
     block.expert_device = i < placement_.n_cpu_moe ? host_ : block.device;
     block.last = i + 1 == layers.size();
     block.rope = turns(block);
@@ -85,14 +99,16 @@ std::vector<Block> DecoderGraph::representative_blocks() const {
     ++times[neighbourhood.back()];
     blocks.push_back(block);
   }
-  // What a dropped block has computed is never given back, so each of them counts.
-  if (traits_.drops_blocks_without_ffn) return blocks;
-  // Two of each neighbourhood: the second one runs on holes that the first has left. Tensors often
-  // take turns between two places, so an odd number of blocks stays odd. The last block is kept.
+  // What a dropped block has computed is never given back, and every block on another GPU gets a
+  // copy of its layer embedding: each of them counts.
+  if (traits_.drops_blocks_without_ffn || (traits_.adds_layer_embeddings && placement_.n_gpus > 1))
+    return blocks;
+  // A few of each neighbourhood: the later ones run on holes that the first have left. Tensors
+  // often take turns between two places, so an odd number of blocks stays odd; the last is kept.
   for (const Block& block : blocks) {
     const auto& key = neighbourhood[block.index];
-    const bool of_last = key == neighbourhood.back();
-    const std::uint32_t enough = of_last ? 3 - times[key] % 2 : 2 + times[key] % 2;
+    const std::uint32_t odd = times[key] % 2;
+    const std::uint32_t enough = key == neighbourhood.back() ? kRepeats + 1 - odd : kRepeats + odd;
     if (seen[key]++ < enough || block.last) kept.push_back(block);
   }
   return kept;
@@ -210,7 +226,9 @@ int DecoderGraph::experts(int in, int router_in, const Block& block, Dim tokens)
   }
   int out = expert_multiply(hidden, width, n);
   if (traits_.expert_output_scale) {
-    const int scales = g_.op(GraphOp::fresh, {1, all, tokens}, {}, vector(far, all));
+    // Read through a view, the factors do not count as a weight.
+    const int factors = g_.view(g_.external({all}, 4, 1, far), {1, all});
+    const int scales = g_.op(GraphOp::fresh, {1, all, tokens}, {factors});
     out = g_.same(GraphOp::overwrites,
                   {out, g_.op(GraphOp::lookup, {1, used, tokens}, {scales, chosen})});
   }

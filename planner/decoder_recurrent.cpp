@@ -8,11 +8,12 @@ namespace planner {
 int DecoderGraph::states_of(int cache, std::uint64_t width) {
   // The state of a sequence that begins anew is emptied in place, where the cache lives.
   g_.expand(g_.store(kNoTensor, kNoTensor, cache));
-  const int rows = g_.op(GraphOp::lookup, {width, Extent::sequences}, {cache, state_ids_});
+  const int states = g_.view(cache, {width, Extent::sequences});
+  const int rows = g_.op(GraphOp::lookup, {width, Extent::sequences}, {states, state_ids_});
   g_.expand(rows);
   // States of sequences that sit this batch out are carried over; when memory is planned there are
   // none of them, but even a tensor without rows leaves its trace in the allocator.
-  const int idle = g_.op(GraphOp::lookup, {width, Dim(0)}, {cache, idle_ids_});
+  const int idle = g_.op(GraphOp::lookup, {width, Dim(0)}, {states, idle_ids_});
   g_.expand(g_.store(idle, kNoTensor, cache));
   return rows;
 }
@@ -115,6 +116,7 @@ int DecoderGraph::mix_by_scan(const Block& block, int in) {
 
   const int cache = g_.external({state * inner, sequences}, 4, 1, block.cache_device);
   g_.expand(g_.store(kNoTensor, kNoTensor, cache));
+  const int states = g_.view(cache, {state * inner, sequences});
   const int values = g_.view(x, {inner, tokens}, !second);
   // One long row: too few rows to be worth a GPU when the decay rates are on the host.
   const int both =
@@ -122,7 +124,7 @@ int DecoderGraph::mix_by_scan(const Block& block, int in) {
             vector(device, second ? heads : state * inner));
   g_.at(both).more = {state * inner, sequences, Dim(), Dim()};
   g_.expand(both);
-  const int idle = g_.op(GraphOp::lookup, {state * inner, Dim(0)}, {cache, idle_ids_});
+  const int idle = g_.op(GraphOp::lookup, {state * inner, Dim(0)}, {states, idle_ids_});
   g_.expand(g_.store(idle, kNoTensor, cache));
   g_.expand(g_.store(g_.view(both, {state * inner, sequences}, false), kNoTensor, cache));
 
