@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "planner/decoder_graph.h"
+#include "planner/graph_blocks.h"
 #include "planner/graph_traits.h"
 
 namespace planner {
@@ -13,21 +14,14 @@ namespace planner {
 /// Smallest rotation of a quantized cache, in values.
 inline constexpr std::uint64_t kRotation = 64;
 
-/// What one block is and where its parts are.
-struct Block {
-  hwdb::LayerShape layer;
-  std::uint32_t index = 0;
-  int device = 0, cache_device = 0, expert_device = 0;
-  bool last = false;
-  bool rope = true;
-};
-
 /// Writes the graph of a decoder, block by block. Only decoder_*.cpp use it.
 class DecoderGraph {
  public:
-  DecoderGraph(const hwdb::ModelShape& shape, const ComputeRequest& request,
-               const ComputePlacement& placement, std::uint32_t n_tokens)
+  DecoderGraph(const hwdb::ModelShape& shape, const BlockKinds& kinds,
+               const ComputeRequest& request, const ComputePlacement& placement,
+               std::uint32_t n_tokens)
       : shape_(shape),
+        kinds_(kinds),
         request_(request),
         placement_(placement),
         traits_(graph_traits(shape)),
@@ -39,18 +33,16 @@ class DecoderGraph {
   TensorGraph build();
 
  private:
-  std::vector<Block> representative_blocks() const;
-  int device_of(std::uint32_t layer) const;
+  int output_device() const;
   bool keeps_flash() const;
-  bool turns(const Block& block) const;
 
   /// GPU buffers pad the last row of a quantized matrix; the copy of a borrowed one is as large.
-  WeightPlace matrix(int device, std::uint64_t row, std::uint64_t columns) const {
+  WeightPlace matrix(int device, std::uint64_t row, std::uint64_t columns,
+                     Extent weighs = Extent::block_matrix) const {
     constexpr std::uint64_t kRowPadding = 512;
-    const std::uint64_t rest = placement_.bytes_per_weight < 2 ? row % kRowPadding : 0;
-    const double padding = rest > 0 ? static_cast<double>(kRowPadding - rest) : 0.0;
-    const double weights = static_cast<double>(row) * static_cast<double>(columns) + padding;
-    return {device, static_cast<std::uint64_t>(weights * placement_.bytes_per_weight)};
+    const std::uint64_t rest = row % kRowPadding;
+    const std::uint64_t padding = rest > 0 ? kRowPadding - rest : 0;
+    return {device, (row * columns + padding) / 256, weighs};
   }
   WeightPlace vector(int device, std::uint64_t n) const { return {device, n * 4}; }
 
@@ -81,6 +73,7 @@ class DecoderGraph {
                         std::uint64_t history);
   int feed_forward(int in, std::uint64_t width, Dim tokens, int device);
   int experts(int in, int router_in, const Block& block, Dim tokens);
+  void keep_routing(int logits, int probabilities, int weights, int until);
   int mix_channels(int in, const Block& block, Dim tokens);
   int mix_channels_twice(int in, const Block& block, Dim tokens);
   int all_layer_embeddings(int embeddings);
@@ -89,6 +82,7 @@ class DecoderGraph {
   int add(int a, int b) { return g_.same(GraphOp::overwrites, {a, b}); }
 
   const hwdb::ModelShape& shape_;
+  const BlockKinds& kinds_;
   const ComputeRequest& request_;
   const ComputePlacement& placement_;
   const GraphTraits traits_;

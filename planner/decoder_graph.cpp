@@ -2,8 +2,6 @@
 #include "planner/decoder_graph.h"
 
 #include <algorithm>
-#include <array>
-#include <map>
 #include <utility>
 
 #include "planner/decoder_builder.h"
@@ -13,35 +11,13 @@ namespace {
 
 constexpr std::uint32_t kPinningBatch = 32;  // below it llama.cpp pins each norm to its block's GPU
 
-constexpr std::uint32_t kRepeats = 4;  // 2 halves the work, and 0.3 % more buffers are 2 % off
-
-bool same_kind(const Block& a, const Block& b) {
-  const hwdb::LayerShape& x = a.layer;
-  const hwdb::LayerShape& y = b.layer;
-  return x.kind == y.kind && x.n_heads == y.n_heads && x.n_kv_heads == y.n_kv_heads &&
-         x.head_dim_k == y.head_dim_k && x.head_dim_v == y.head_dim_v && x.v_is_k == y.v_is_k &&
-         x.owns_cache == y.owns_cache && (x.window > 0) == (y.window > 0) && x.n_ff == y.n_ff &&
-         x.n_experts == y.n_experts && a.device == b.device && a.cache_device == b.cache_device &&
-         a.expert_device == b.expert_device && a.rope == b.rope;
-}
-
-/// The block whose cache block `i` reads: its own, or the last owner's of the same reach.
-std::uint32_t cache_owner(const std::vector<hwdb::LayerShape>& layers, std::uint32_t i) {
-  for (std::uint32_t owner = i; owner > 0 && !layers[i].owns_cache; --owner)
-    if (layers[owner - 1].owns_cache && (layers[owner - 1].window > 0) == (layers[i].window > 0))
-      return owner - 1;
-  return i;
-}
-
 }  // namespace
 
-int DecoderGraph::device_of(std::uint32_t layer) const {
-  if (layer < placement_.first_gpu_layer || placement_.n_gpus == 0) return host_;
-  std::uint32_t end = placement_.first_gpu_layer;
-  for (std::uint32_t gpu = 0; gpu < placement_.n_gpus; ++gpu) {
-    end += placement_.layers_on_gpu[gpu];
-    if (layer < end) return static_cast<int>(gpu);
-  }
+// The last GPU that has a block.
+int DecoderGraph::output_device() const {
+  if (!placement_.output_on_gpu || placement_.n_gpus == 0) return host_;
+  for (std::uint32_t gpu = placement_.n_gpus; gpu > 0; --gpu)
+    if (placement_.layers_on_gpu[gpu - 1] > 0) return static_cast<int>(gpu) - 1;
   return host_ - 1;
 }
 
@@ -53,7 +29,8 @@ bool DecoderGraph::keeps_flash() const {
   if (placement_.n_gpus == 0) return true;
   if (!gpus_have_flash_for(shape_)) return false;
   if (placement_.cache_on_host || traits_.norm_before_state) return true;
-  const std::vector<hwdb::LayerShape> layers = hwdb::layers_of(shape_);
+  const std::vector<hwdb::LayerShape>& layers = kinds_.layers();
+  const auto device_of = [&](std::uint32_t i) { return device_of_block(placement_, i); };
   const hwdb::LayerShape* before = nullptr;
   for (std::uint32_t i = 0; i < layers.size(); ++i) {
     // Nor is there an output matrix to hold back the attention of a block that is dropped.
@@ -67,51 +44,6 @@ bool DecoderGraph::keeps_flash() const {
     before = &layers[i];
   }
   return true;
-}
-
-bool DecoderGraph::turns(const Block& block) const {
-  const std::uint32_t every = shape_.rope.none_every;
-  if (!traits_.rope || (every > 0 && (block.index + 1) % every == 0)) return false;
-  return !traits_.rope_on_windows_only || block.layer.window > 0;
-}
-
-std::vector<Block> DecoderGraph::representative_blocks() const {
-  const std::vector<hwdb::LayerShape> layers = hwdb::layers_of(shape_);
-  std::vector<Block> kinds, blocks, kept;
-  using Kinds = std::array<std::size_t, 3>;  // of the two blocks before and of this
-  std::vector<Kinds> neighbourhood;
-  std::map<Kinds, std::uint32_t> times, seen;
-  for (std::uint32_t i = 0; i < layers.size(); ++i) {
-    Block block;
-    block.layer = layers[i];
-    block.index = i;
-    block.device = device_of(i);
-    block.cache_device = placement_.cache_on_host ? host_ : device_of(cache_owner(layers, i));
-    block.expert_device = i < placement_.n_cpu_moe ? host_ : block.device;
-    block.last = i + 1 == layers.size();
-    block.rope = turns(block);
-    const auto it =
-        std::ranges::find_if(kinds, [&](const Block& known) { return same_kind(known, block); });
-    const auto kind = static_cast<std::size_t>(it - kinds.begin()) + 1;
-    if (it == kinds.end()) kinds.push_back(block);
-    const Kinds before = i > 0 ? neighbourhood.back() : Kinds{};
-    neighbourhood.push_back({before[1], before[2], kind});
-    ++times[neighbourhood.back()];
-    blocks.push_back(block);
-  }
-  // What a dropped block has computed is never given back, and every block on another GPU gets a
-  // copy of its layer embedding: each of them counts.
-  if (traits_.drops_blocks_without_ffn || (traits_.adds_layer_embeddings && placement_.n_gpus > 1))
-    return blocks;
-  // A few of each neighbourhood: the later ones run on holes that the first have left. Tensors
-  // often take turns between two places, so an odd number of blocks stays odd; the last is kept.
-  for (const Block& block : blocks) {
-    const auto& key = neighbourhood[block.index];
-    const std::uint32_t odd = times[key] % 2;
-    const std::uint32_t enough = key == neighbourhood.back() ? kRepeats + 1 - odd : kRepeats + odd;
-    if (seen[key]++ < enough || block.last) kept.push_back(block);
-  }
-  return kept;
 }
 
 int DecoderGraph::multiply(int in, std::uint64_t n_in, std::uint64_t n_out, Dim tokens, int device,
@@ -200,13 +132,14 @@ int DecoderGraph::experts(int in, int router_in, const Block& block, Dim tokens)
   }
   g_.expand(weights);
   int cur = g_.view(in, {n, 1, tokens});
+  keep_routing(logits, probabilities, weights, cur);
   if (traits_.weighs_before_experts) {
     cur = g_.op(GraphOp::fresh, {n, used, tokens}, {cur});
     cur = g_.same(GraphOp::overwrites, {cur, weights});
   }
   const auto expert_multiply = [&](int x, std::uint64_t n_in, std::uint64_t n_out) {
     int out = g_.op(GraphOp::expert_matmul, {n_out, used, tokens}, {kNoTensor, x, chosen},
-                    matrix(far, n_in, n_out * all));
+                    matrix(far, n_in, n_out * all, Extent::expert_matrix));
     if (shape_.expert_bias)
       out = g_.same(GraphOp::overwrites, {out, chosen}, vector(far, n_out * all));
     return out;
@@ -224,13 +157,14 @@ int DecoderGraph::experts(int in, int router_in, const Block& block, Dim tokens)
     const int gate = expert_multiply(cur, n, width);
     hidden = g_.op(GraphOp::fresh, inner, {gate, up});
   }
-  int out = expert_multiply(hidden, width, n);
+  const int raw = expert_multiply(hidden, width, n);
+  int out = raw, factor = kNoTensor;
   if (traits_.expert_output_scale) {
     // Read through a view, the factors do not count as a weight.
     const int factors = g_.view(g_.external({all}, 4, 1, far), {1, all});
-    const int scales = g_.op(GraphOp::fresh, {1, all, tokens}, {factors});
-    out = g_.same(GraphOp::overwrites,
-                  {out, g_.op(GraphOp::lookup, {1, used, tokens}, {scales, chosen})});
+    const int of_all = g_.op(GraphOp::fresh, {1, all, tokens}, {factors});
+    factor = g_.op(GraphOp::lookup, {1, used, tokens}, {of_all, chosen});
+    out = g_.same(GraphOp::overwrites, {out, factor});
   }
   if (!traits_.weighs_before_experts) out = g_.same(GraphOp::overwrites, {out, weights});
   g_.expand(out);
@@ -245,7 +179,23 @@ int DecoderGraph::experts(int in, int router_in, const Block& block, Dim tokens)
     g_.expand(sum);
   }
   if (parts.size() == 1) sum = g_.op(GraphOp::fresh, {n, tokens}, {sum});
+  // CUDA weighs and adds up to 15 experts in one kernel.
+  if (!traits_.weighs_before_experts && used >= 2 && used <= 15) {
+    g_.keep(raw, sum);
+    if (factor != kNoTensor) g_.keep(factor, sum);
+    g_.keep(weights, sum);
+  }
   return sum;
+}
+
+// CUDA chooses experts in one kernel, which reads the scores until the operation behind it.
+void DecoderGraph::keep_routing(int logits, int probabilities, int weights, int until) {
+  const std::uint32_t n = shape_.n_experts;
+  const bool power_of_two = (n & (n - 1)) == 0 && n <= 512;
+  if (traits_.router_picks_first || traits_.router_groups) return;
+  if (!power_of_two && n != 288 && n != 576) return;
+  g_.keep(logits, until);
+  for (int tensor = probabilities; tensor <= weights; ++tensor) g_.keep(tensor, until);
 }
 
 int DecoderGraph::mix_channels(int in, const Block& block, Dim tokens) {
@@ -296,7 +246,8 @@ int DecoderGraph::all_layer_embeddings(int embeddings) {
   int own = g_.op(GraphOp::lookup, {width * layers, tokens}, {ids}, {host_, 0});
   own = g_.same(GraphOp::overwrites, {g_.view(own, by_layer)});
   g_.expand(own);
-  const int device = device_of(0);  // llama.cpp counts the projection as the first block's
+  const int device =
+      device_of_block(placement_, 0);  // llama.cpp counts the projection as the first block's
   int projected = multiply(embeddings, shape_.n_embd, width * layers, tokens, device);
   projected = g_.view(g_.same(GraphOp::overwrites, {projected}), by_layer);
   projected = norm_at(projected, width, device, kAnyDevice, false);
@@ -354,7 +305,7 @@ int DecoderGraph::block_output(int in, const Block& block) {
 }
 
 TensorGraph DecoderGraph::build() {
-  const std::vector<Block> blocks = representative_blocks();
+  const std::vector<Block> blocks = kinds_.representatives(placement_);
   const Dim tokens = Extent::tokens;
   const int ids = g_.input({tokens}, 4);
   const int ready_embeddings = g_.input({shape_.n_embd, tokens}, 4);
@@ -369,7 +320,7 @@ TensorGraph DecoderGraph::build() {
   state_ids_ = g_.view(all_state_ids, {Extent::sequences});
   idle_ids_ = g_.view(all_state_ids, {Dim(0)});
   windowed_ = request_.window_cells > 0;
-  const std::vector<hwdb::LayerShape> layers = hwdb::layers_of(shape_);
+  const std::vector<hwdb::LayerShape>& layers = kinds_.layers();
   std::uint64_t widest_v = 0;
   for (const hwdb::LayerShape& layer : layers)
     widest_v = std::max(widest_v, traits_.expands_latent
@@ -410,7 +361,7 @@ TensorGraph DecoderGraph::build() {
   if (traits_.outputs_after_blocks) g_.at(cur).output = true;  // kept for a draft head
   if (traits_.outputs_after_blocks || blocks.empty())
     cur = g_.op(GraphOp::lookup, {shape_.n_embd, Extent::outputs}, {cur, output_ids_});
-  const int device = placement_.output_on_gpu && placement_.n_gpus > 0 ? host_ - 1 : host_;
+  const int device = output_device();
   cur = norm_at(cur, shape_.n_embd, device, kAnyDevice,
                 shape_.norm == hwdb::ModelShape::Norm::layernorm);
   g_.at(cur).output = true;
@@ -418,15 +369,17 @@ TensorGraph DecoderGraph::build() {
     cur = g_.op(GraphOp::lookup, {shape_.n_embd, Extent::outputs}, {cur, output_ids_});
     g_.at(cur).output = true;
   }
-  cur = multiply(cur, shape_.n_embd, shape_.n_vocab, Extent::outputs, device);
+  cur = g_.op(GraphOp::matmul, {shape_.n_vocab, Extent::outputs}, {kNoTensor, cur},
+              matrix(device, shape_.n_embd, shape_.n_vocab, Extent::output_matrix));
   g_.at(cur).output = true;
   g_.expand(cur);
   return std::move(g_);
 }
 
-TensorGraph decoder_graph(const hwdb::ModelShape& shape, const ComputeRequest& request,
-                          const ComputePlacement& placement, std::uint32_t n_tokens) {
-  return DecoderGraph(shape, request, placement, n_tokens).build();
+TensorGraph decoder_graph(const hwdb::ModelShape& shape, const BlockKinds& kinds,
+                          const ComputeRequest& request, const ComputePlacement& placement,
+                          std::uint32_t n_tokens) {
+  return DecoderGraph(shape, kinds, request, placement, n_tokens).build();
 }
 
 }  // namespace planner

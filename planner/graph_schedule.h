@@ -15,13 +15,14 @@ struct ScheduleOptions {
   /// Inputs are kept this many times, so that the GPUs of a pipeline can work on different
   /// micro-batches.
   int n_copies = 1;
+  bool keeps = true;  // TensorGraph::keep counts: the GPUs fuse operations as CUDA does
 };
 
 /// Gives each operation a device by the rules of ggml's scheduler (weights decide, neighbours
 /// follow, GPUs before the host), adds the copies between devices, and works out when each piece of
 /// memory is taken, reused in place and given back. `values` decide only which operations are large
 /// enough to be offloaded.
-AllocationScript schedule(const TensorGraph& graph, const ScheduleOptions& options,
+AllocationScript schedule(TensorGraph graph, const ScheduleOptions& options,
                           const ExtentValues& values);
 
 }  // namespace planner

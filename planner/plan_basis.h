@@ -2,12 +2,13 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <vector>
 
 #include "hwdb/kv_cache.h"
 #include "hwdb/op_counts.h"
 #include "hwdb/result.h"
-#include "planner/compute_buffer.h"
+#include "planner/compute_memo.h"
 #include "planner/make_plan.h"
 
 namespace planner {
@@ -19,6 +20,7 @@ struct DeviceRates {
   double peak = 0;        // FLOPs per second; 0: unknown
   double host_link = 0;   // bytes per second, one way; 0: none needed or unknown
   bool shares_host_memory = false;
+  bool fuses = false;  // runs llama.cpp's CUDA backend, or ROCm, which is the same code
   const hwdb::SpeedFactorRow* factor = nullptr;
   hwdb::Basis basis = hwdb::Basis::modelled;  // the weakest of its figures and of the factors
   double budget = 0;                          // bytes it can give
@@ -47,8 +49,10 @@ struct PlanBasis {
   Workload const* workload = nullptr;
   std::vector<DeviceRates> gpus;  // those that may be used, in the machine's order
   DeviceRates host;
-  std::vector<LayerSums> sums;  // n_layers + 1
-  ComputeBuffers compute;
+  std::vector<LayerSums> sums;          // n_layers + 1
+  ComputeRequest compute;               // one micro-batch
+  ComputeMemo* compute_memo = nullptr;  // the inputs' own, or `own_memo`
+  std::unique_ptr<ComputeMemo> own_memo;
   double output_buffer = 0;
   double new_tokens = 1;     // prompt tokens that have to be computed
   double prefill_depth = 0;  // tokens in the cache before them
