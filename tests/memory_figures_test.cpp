@@ -204,4 +204,83 @@ TEST(MemoryFigures, WhatLlamaCppPrints) {
   EXPECT_LE(t.median, 0.01);
 }
 
+/// Start-up logs that others published, with the whole breakdown. `unlike` names the figures that
+/// the plan is known not to give, and `cause` says why; they must really be off.
+TEST(MemoryFigures, PublishedLogs) {
+  const auto rows = hwdb::read_fixture("measured_memory.csv");
+  ASSERT_EQ(rows.size(), 63u);
+  int held_weights = 0, held_cache = 0, held_compute = 0;
+  for (const CsvRow& row : rows) {
+    const std::string what =
+        row.at("label") + " " + row.at("quant") + " at " + row.at("n_ctx") + ", " + row.at("split");
+    const std::string& unlike = row.at("unlike");
+    EXPECT_EQ(unlike.empty(), row.at("cause").empty()) << what;
+    if (!unlike.empty())
+      std::printf("  %-22s %-7s %6s  %-22s %s\n", row.at("label").c_str(), row.at("quant").c_str(),
+                  row.at("n_ctx").c_str(), unlike.c_str(), row.at("cause").c_str());
+    if (row.at("model").empty()) continue;
+    planner::RunSettings settings = settings_of(row);
+    settings.n_seq = count(row, "n_seq");
+    settings.kv_unified = settings.n_seq > 1;
+    const std::uint32_t n_gpus = count(row, "n_gpus");
+    if (n_gpus > 0) {
+      settings.n_gpu_layers = count(row, "n_gpu_layers");
+      settings.n_cpu_moe = count(row, "n_cpu_moe");
+    }
+    // The cache and the buffers of a quantization without rules are those of any other.
+    const auto* costs = costs_of(row.at("model"), row.at("quant"));
+    const bool sized = costs != nullptr;
+    if (!sized) costs = costs_of(row.at("model"), "Q4_K_M");
+    ASSERT_NE(costs, nullptr) << what;
+    const Figures got = predict(*costs, settings, n_gpus);
+    const auto check = [&](const char* figure, double predicted, const char* column, bool near,
+                           int* held) {
+      const bool listed = unlike.find(figure) != std::string::npos;
+      EXPECT_NE(near, listed) << what << ": " << figure << " " << predicted << " MiB, the log says "
+                              << row.at(column);
+      *held += near && !listed;
+    };
+    const double weights = std::stod(row.at("weights_mib")), cache = std::stod(row.at("kv_mib")),
+                 compute = std::stod(row.at("compute_mib"));
+    check("weights", got.weights, "weights_mib",
+          sized && std::abs(off(got.weights, weights)) <= 0.03, &held_weights);
+    check("cache", got.cache, "kv_mib", std::abs(off(got.cache, cache)) <= 0.03, &held_cache);
+    check("compute", got.compute, "compute_mib",
+          std::abs(got.compute - compute) <= std::max(64.0, 0.2 * compute), &held_compute);
+  }
+  std::printf("published logs, %zu: weights held in %d, cache in %d, compute in %d\n", rows.size(),
+              held_weights, held_cache, held_compute);
+}
+
+/// Bytes come from shapes and rules: a model of any other name gets the same.
+TEST(MemoryFigures, NamesDoNotMatter) {
+  std::size_t compared = 0;
+  for (const hwdb::ModelRow& row : hwdb::Catalog::builtin().models()) {
+    if (row.shape_incomplete || row.shape.n_layers == 0) continue;
+    hwdb::ModelRow renamed = row;
+    renamed.id = "a-new-model";
+    renamed.family = "None";
+    renamed.aliases = {"Any Name 405B MoE SWA MLA"};
+    renamed.notes.clear();
+    for (const char* preset : {"Q4_K_M", "Q8_0"}) {
+      hwdb::QuantOptions options;
+      options.preset = preset;
+      const auto before = hwdb::model_costs_of_preset(row.shape, options);
+      const auto after = hwdb::model_costs_of_preset(renamed.shape, options);
+      ASSERT_EQ(before.has_value(), after.has_value()) << row.id;
+      if (!before) continue;
+      EXPECT_EQ(before->file_bytes, after->file_bytes) << row.id;
+      for (const std::uint32_t n_gpus : {0u, 1u, 2u}) {
+        planner::RunSettings settings;
+        settings.n_ctx = 8192;
+        const Figures a = predict(*before, settings, n_gpus), b = predict(*after, settings, n_gpus);
+        EXPECT_EQ(a.total(), b.total()) << row.id << " on " << n_gpus;
+        EXPECT_GT(a.compute, 0) << row.id;
+        ++compared;
+      }
+    }
+  }
+  EXPECT_GT(compared, 1200u);
+}
+
 }  // namespace
