@@ -176,7 +176,7 @@ TEST(ComputeGraph, ReservesWhatCudaReserves) {
     n += count;
   }
   std::printf("CUDA: %zu of %zu buffers exact, %d beyond 2 %%\n", exact, 2 * rows.size(), n);
-  EXPECT_LE(n, 12);
+  EXPECT_LE(n, 7);  // one partial or borrowed setting a model
   EXPECT_GE(static_cast<double>(exact), 0.92 * 2 * static_cast<double>(rows.size()));
 }
 
