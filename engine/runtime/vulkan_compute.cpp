@@ -294,6 +294,8 @@ hwdb::Result<VulkanKernel> VulkanCompute::make_kernel(const KernelRequest& reque
   info.stage.sType = VK_STRUCTURE_TYPE_PIPELINE_SHADER_STAGE_CREATE_INFO;
   if (request.subgroup_size != 0 && state_->features.fixed_subgroup_size)
     info.stage.pNext = &subgroup;
+  if (request.subgroup_size != 0 && state_->features.full_subgroups)
+    info.stage.flags = VK_PIPELINE_SHADER_STAGE_CREATE_REQUIRE_FULL_SUBGROUPS_BIT;
   info.stage.stage = VK_SHADER_STAGE_COMPUTE_BIT;
   info.stage.module = shader;
   info.stage.pName = "main";

@@ -40,6 +40,7 @@ struct ComputeFeatures {
   std::vector<MatrixShape> matrix_shapes;  // empty without cooperative matrices
   std::uint32_t subgroup_size = 0, min_subgroup_size = 0, max_subgroup_size = 0;
   bool fixed_subgroup_size = false;  // a kernel may ask for one
+  bool full_subgroups = false;       // and for workgroups without a part-filled subgroup
   std::uint32_t max_workgroup_size = 0, shared_memory_bytes = 0, max_workgroups = 0;
   double timestamp_ns = 0;         // 0: no timestamps, the host's clock is used
   bool transfer_queue = false;     // one of its own, apart from the compute queue

@@ -168,6 +168,7 @@ class DeviceOpener {
     f.int8 = on_.small.shaderInt8 == VK_TRUE;
     f.int_dot = on_.dot.shaderIntegerDotProduct == VK_TRUE;
     f.bfloat16_matrix = on_.bfloat16.shaderBFloat16CooperativeMatrix == VK_TRUE;
+    f.full_subgroups = on_.subgroup.computeFullSubgroups == VK_TRUE;
     f.fixed_subgroup_size = may_fix_subgroup_ && on_.subgroup.subgroupSizeControl == VK_TRUE;
   }
 
