@@ -28,6 +28,15 @@ struct LayerCosts {
   std::uint32_t n_matmuls = 0;  // matrix products, for dispatch overhead
 };
 
+/// Bytes of 256 weights in the largest matrix of each kind: what a GPU needs room for when it
+/// borrows one from the host. The initial values are those of Q4_K_M.
+struct LargestMatrices {
+  std::uint32_t block = 210;   // attention and dense FFN
+  std::uint32_t expert = 210;  // routed experts
+  std::uint32_t output = 210;  // vocabulary
+  bool operator==(const LargestMatrices&) const = default;
+};
+
 /// A model with its weights typed: all that the estimators need, per layer, made once per model and
 /// quantization.
 struct ModelCosts {
@@ -50,6 +59,7 @@ struct ModelCosts {
     std::uint64_t bytes;
   };
   std::vector<TypeShare> types;  // largest first; formats outside GGUF: their 16-bit part alone
+  LargestMatrices largest;
   bool sizes_only = false;  // unknown architecture: bytes are exact, cache and speed are not known
 };
 
