@@ -65,17 +65,17 @@ int main(int argc, char** argv) {
       fmt::print("{:<32} {:>10.4g} {:<7} ±{:.2f} %  {}{}{}\n", r.id, r.value, r.unit,
                  100 * r.spread, r.method, r.reason.empty() ? "" : "; ", r.reason);
     else
-      fmt::print("{:<32} {}: {}\n", r.id, probes::to_string(r.status), r.reason);
+      fmt::print("{:<32} {}: {}\n", r.id, hwdb::to_string(r.status), r.reason);
     std::fflush(stdout);
   };
-  const auto measured = probes::measure_gpu(options, hooks);
+  const auto measured = probes::measure_gpu_here(options, hooks);
   if (!measured) {
     fmt::print(stderr, "{}: {}\n", measured.error().code, measured.error().what);
     return 1;
   }
   if (json) {
     hwdb::Json::Array readings;
-    for (const auto& r : measured->readings) readings.push_back(probes::reading_to_json(r));
+    for (const auto& r : measured->readings) readings.push_back(hwdb::reading_to_json(r));
     fmt::print("{}\n",
                hwdb::write_json(hwdb::Json(hwdb::Json::Object{
                                     {"device", hwdb::Json(measured->device.name)},

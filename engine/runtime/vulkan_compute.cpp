@@ -13,24 +13,55 @@
 namespace engine {
 namespace {
 
-// VkDriverId of what draws on the processor: SwiftShader and llvmpipe.
-constexpr std::array<std::uint32_t, 2> kSoftwareDrivers = {10, 13};
+/// "GPU-0a1b2c3d-..." and "0a1b2c3d..." are the same.
+std::string plain_uuid(std::string_view text) {
+  if (text.starts_with("GPU-")) text.remove_prefix(4);
+  std::string out;
+  for (const char c : text) {
+    if (c != '-') out += c >= 'A' && c <= 'F' ? static_cast<char>(c - 'A' + 'a') : c;
+  }
+  return out;
+}
 
 hwdb::Result<std::size_t> choose(const std::vector<VulkanDevice>& devices,
                                  const ComputeOptions& options) {
-  const bool named = !options.uuid.empty() || !options.pci_address.empty();
-  const auto wanted = [&](const VulkanDevice& d) {
-    if (!named) return !is_software_renderer(d);
-    return (options.uuid.empty() || options.uuid == d.uuid) &&
-           (options.pci_address.empty() || options.pci_address == d.pci_address);
+  std::vector<std::size_t> fits;
+  const auto look = [&](const auto& wanted) {
+    if (!fits.empty()) return;
+    for (std::size_t i = 0; i < devices.size(); ++i) {
+      if ((options.allow_software || !is_software_renderer(devices[i])) && wanted(devices[i]))
+        fits.push_back(i);
+    }
   };
-  const auto it = std::ranges::find_if(devices, wanted);
-  if (it != devices.end()) return static_cast<std::size_t>(it - devices.begin());
-  if (!named && !devices.empty()) return std::size_t{0};
+  if (!options.pci_address.empty())
+    look([&](const VulkanDevice& d) { return d.pci_address == options.pci_address; });
+  // One that says another address is another card, whatever else agrees.
+  const auto maybe_there = [&](const VulkanDevice& d) {
+    return options.pci_address.empty() || d.pci_address.empty();
+  };
+  if (!options.uuid.empty())
+    look([&](const VulkanDevice& d) {
+      return maybe_there(d) && plain_uuid(d.uuid) == plain_uuid(options.uuid);
+    });
+  if (!options.pci_id.empty()) {
+    look([&](const VulkanDevice& d) {
+      return maybe_there(d) &&
+             fmt::format("{:04x}:{:04x}", d.vendor_id, d.device_id) == options.pci_id;
+    });
+    if (fits.size() > 1)
+      return hwdb::Error{"probe.gpu_unsupported",
+                         "several Vulkan devices have that id, and none says its address", "Vulkan",
+                         ""};
+  }
+  if (options.pci_address.empty() && options.uuid.empty() && options.pci_id.empty()) {
+    look([](const VulkanDevice& d) { return !is_software_renderer(d); });
+    look([](const VulkanDevice&) { return true; });
+  }
+  if (!fits.empty()) return fits.front();
   return hwdb::Error{
       "probe.gpu_unsupported",
-      devices.empty() ? "there is no Vulkan device" : "no Vulkan device has that UUID or address",
-      "Vulkan", ""};
+      devices.empty() ? "there is no Vulkan device" : "no Vulkan driver offers this device",
+      "Vulkan", "install the GPU's Vulkan driver"};
 }
 
 hwdb::Status open_queue(VulkanDeviceState* s, VulkanQueue* queue) {
@@ -100,17 +131,6 @@ int find_memory_type(const VulkanDeviceState& s, std::uint32_t allowed, BufferKi
 }
 
 }  // namespace
-
-bool is_software_renderer(const VulkanDevice& d) {
-  if (d.type == VulkanDevice::Type::cpu) return true;
-  if (std::ranges::find(kSoftwareDrivers, d.driver_id) != kSoftwareDrivers.end()) return true;
-  // Also by name: old drivers give no id, and some call themselves another type.
-  for (const std::string_view name :
-       {"llvmpipe", "lavapipe", "SwiftShader", "softpipe", "Microsoft Basic Render"}) {
-    if (d.name.find(name) != std::string::npos) return true;
-  }
-  return false;
-}
 
 VulkanDeviceState::~VulkanDeviceState() {
   if (hung) {

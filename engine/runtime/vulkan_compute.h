@@ -50,8 +50,10 @@ struct ComputeFeatures {
 
 struct ComputeOptions {
   std::string library = "libvulkan.so.1";
-  std::string uuid, pci_address;  // of the device wanted; both "": the first that is no software
-                                  // renderer, else the first
+  // The device wanted: by its address; where its driver says none, by UUID (as Vulkan or NVML
+  // writes it); else by "vendor:device" when just one device has that id. All "": the first.
+  std::string pci_address, uuid, pci_id;
+  bool allow_software = true;  // false: a software renderer is refused, probe.gpu_unsupported
   bool validate = false;
 };
 
@@ -156,8 +158,5 @@ class VulkanCompute {
   explicit VulkanCompute(std::shared_ptr<VulkanDeviceState> state);
   std::shared_ptr<VulkanDeviceState> state_;
 };
-
-/// Whether a device is a software renderer: by type, driver or name.
-bool is_software_renderer(const VulkanDevice& device);
 
 }  // namespace engine

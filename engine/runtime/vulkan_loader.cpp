@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
 #include <span>
 #include <string_view>
 
@@ -11,6 +12,9 @@
 
 namespace engine {
 namespace {
+
+// VkDriverId of what draws on the processor: SwiftShader and llvmpipe.
+constexpr std::array<std::uint32_t, 2> kSoftwareDrivers = {10, 13};
 
 std::string hex(std::span<const std::uint8_t> bytes) {
   std::string out;
@@ -148,6 +152,17 @@ class DeviceReader {
 
 VulkanDevice read_vulkan_device(const VulkanInstance& instance, VkPhysicalDevice device) {
   return DeviceReader(instance, device).read();
+}
+
+bool is_software_renderer(const VulkanDevice& d) {
+  if (d.type == VulkanDevice::Type::cpu) return true;
+  if (std::ranges::find(kSoftwareDrivers, d.driver_id) != kSoftwareDrivers.end()) return true;
+  // Also by name: old drivers give no id, and some call themselves another type.
+  for (const std::string_view name :
+       {"llvmpipe", "lavapipe", "SwiftShader", "softpipe", "Microsoft Basic Render"}) {
+    if (d.name.find(name) != std::string::npos) return true;
+  }
+  return false;
 }
 
 hwdb::Result<std::vector<VulkanDevice>> list_vulkan_devices(const std::string& library) {

@@ -10,10 +10,10 @@
 namespace probes {
 namespace {
 
-// Long enough that submission costs do not count, short enough that no driver's watchdog barks.
-constexpr double kRunSeconds = 0.02;
+// Short enough that no driver's watchdog barks.
 constexpr double kLongestRunSeconds = 0.4;
 constexpr std::size_t kFewestRuns = 5, kMostRuns = 200;
+constexpr double kLeastThrottling = 0.05;
 
 class Stopwatch {
  public:
@@ -29,8 +29,8 @@ bool cancelled(const MeasureHooks& hooks) {
   return hooks.cancel != nullptr && hooks.cancel->load(std::memory_order_relaxed);
 }
 
-Reading skipped(const GpuFigure& figure) {
-  return failed_reading(figure.id, figure.unit, ReadingStatus::skipped, "cancelled");
+Reading skipped(const std::string& id, const std::string& unit) {
+  return failed_reading(id, unit, ReadingStatus::skipped, "cancelled");
 }
 
 hwdb::Result<double> rate_of(const GpuTrial& trial, std::uint32_t passes) {
@@ -46,12 +46,13 @@ struct Chosen {
 };
 
 /// The fastest trial; later ones are left out when time is short.
-hwdb::Result<Chosen> choose(const GpuFigure& figure, double seconds) {
+hwdb::Result<Chosen> choose(const GpuFigure& figure, double seconds, const GpuPlan& plan) {
   const Stopwatch watch;
   Chosen best;
   hwdb::Error last;
   for (const GpuTrial& trial : figure.trials) {
-    const auto pace = find_pace(trial);
+    plan.tick();
+    const auto pace = find_pace(trial, plan.run_seconds);
     if (!pace) {
       last = pace.error();
       if (last.code == "probe.gpu_timeout" || last.code == "probe.gpu_lost") return last;
@@ -61,14 +62,18 @@ hwdb::Result<Chosen> choose(const GpuFigure& figure, double seconds) {
     if (watch.seconds() > seconds) break;
   }
   if (best.trial == nullptr) return last;
+  if (best.trial->check) {
+    if (const auto status = best.trial->check(); !status) return status.error();
+  }
   return best;
 }
 
 /// Runs until three rates in a row agree within 1 %, at least 0.1 s and at most `seconds`.
-hwdb::Status warm_up(const Chosen& chosen, double seconds) {
+hwdb::Status warm_up(const Chosen& chosen, double seconds, const GpuPlan& plan) {
   const Stopwatch watch;
   std::vector<double> rates;
   while (watch.seconds() < seconds) {
+    plan.tick();
     const auto rate = rate_of(*chosen.trial, chosen.pace.passes);
     if (!rate) return rate.error();
     rates.push_back(*rate);
@@ -87,16 +92,16 @@ Reading failed_figure(const std::string& id, const std::string& unit, const hwdb
                         unsupported ? error.what : error.code + ": " + error.what);
 }
 
-hwdb::Result<GpuPace> find_pace(const GpuTrial& trial) {
+hwdb::Result<GpuPace> find_pace(const GpuTrial& trial, double run_seconds) {
   GpuPace pace;
   for (;;) {
     const auto rate = rate_of(trial, pace.passes);
     if (!rate) return rate.error();
     pace.rate = *rate;
     const double seconds = trial.work_per_pass * pace.passes / pace.rate;
-    if (seconds >= 0.8 * kRunSeconds) return pace;
+    if (seconds >= 0.8 * run_seconds) return pace;
     // The first runs are slow (clocks, caches of code), so the size grows in steps.
-    const double wanted = std::min(pace.passes * kRunSeconds / seconds, pace.passes * 8.0);
+    const double wanted = std::min(pace.passes * run_seconds / seconds, pace.passes * 8.0);
     const auto passes = static_cast<std::uint32_t>(std::ceil(wanted));
     const double longest = passes * seconds / pace.passes;
     if (passes <= pace.passes || longest > kLongestRunSeconds || passes > (1U << 24)) return pace;
@@ -104,17 +109,19 @@ hwdb::Result<GpuPace> find_pace(const GpuTrial& trial) {
   }
 }
 
-Reading measure_figure(const GpuFigure& figure, double seconds, const MeasureHooks& hooks) {
+Reading measure_figure(const GpuFigure& figure, const GpuPlan& plan) {
   const Stopwatch watch;
-  auto chosen = choose(figure, 0.3 * seconds);
+  auto chosen = choose(figure, 0.3 * plan.seconds, plan);
   if (!chosen) return failed_figure(figure.id, figure.unit, chosen.error());
-  if (const auto status = warm_up(*chosen, 0.3 * seconds); !status)
+  if (const auto status = warm_up(*chosen, 0.3 * plan.seconds, plan); !status)
     return failed_figure(figure.id, figure.unit, status.error());
   // The clock has risen since the first try.
-  if (const auto pace = find_pace(*chosen->trial)) chosen->pace = *pace;
+  if (const auto pace = find_pace(*chosen->trial, plan.run_seconds)) chosen->pace = *pace;
   std::vector<double> rates;
-  while (rates.size() < kMostRuns && (rates.size() < kFewestRuns || watch.seconds() < seconds)) {
-    if (cancelled(hooks)) return skipped(figure);
+  while (rates.size() < kMostRuns &&
+         (rates.size() < kFewestRuns || watch.seconds() < plan.seconds)) {
+    if (cancelled(plan.hooks)) return skipped(figure.id, figure.unit);
+    plan.tick();
     const auto rate = rate_of(*chosen->trial, chosen->pace.passes);
     if (!rate) return failed_figure(figure.id, figure.unit, rate.error());
     rates.push_back(*rate);
@@ -124,50 +131,64 @@ Reading measure_figure(const GpuFigure& figure, double seconds, const MeasureHoo
   return reading_of(figure.id, figure.unit, std::move(method), std::move(rates));
 }
 
-Reading measure_sustained(const GpuFigure& figure, std::string id, double seconds,
-                          const MeasureHooks& hooks, const std::function<void(double)>& elapsed) {
-  const auto chosen = choose(figure, 0.5);
-  if (!chosen) return failed_figure(id, figure.unit, chosen.error());
-  struct Sample {
-    double at, rate;
+SustainedVerdict judge_sustained(const std::vector<HeldRate>& rates) {
+  SustainedVerdict v;
+  if (rates.empty()) return v;
+  const auto between = [&](double from, double to) {
+    std::vector<double> out;
+    for (const HeldRate& r : rates) {
+      if (r.at > from && r.at <= to) out.push_back(r.rate);
+    }
+    return out;
   };
-  std::vector<Sample> samples;
+  // The best of the first two seconds, which leaves the clock time to rise.
+  double spread = 0;
+  for (double from = 0; from < 2; from += 0.5) {
+    const auto window = between(from, from + 0.5);
+    const double here = median(window).value_or(0);
+    if (here <= v.burst) continue;
+    v.burst = here;
+    spread = relative_spread(window).value_or(0);
+  }
+  const double end = rates.back().at;
+  v.last = between(end - std::min(5.0, end / 4), end);
+  v.sustained = median(v.last).value_or(0);
+  spread = std::max(spread, relative_spread(v.last).value_or(0));
+  const double limit = v.burst * (1 - std::max(kLeastThrottling, spread));
+  v.throttled = v.sustained < limit;
+  if (!v.throttled) return v;
+  // Backwards, so that one slow moment early on is not taken for the beginning.
+  for (double from = std::floor(end); from >= 0; from -= 1) {
+    const auto now = median(between(from, from + 1));
+    if (now && *now >= limit) break;
+    v.after_seconds = from;
+  }
+  return v;
+}
+
+Reading measure_sustained(const GpuFigure& figure, const std::string& id, const GpuPlan& plan) {
+  const auto chosen = choose(figure, 0.5, plan);
+  if (!chosen) return failed_figure(id, figure.unit, chosen.error());
+  std::vector<HeldRate> rates;
   const Stopwatch watch;
-  while (watch.seconds() < seconds) {
-    if (cancelled(hooks))
-      return failed_reading(id, figure.unit, ReadingStatus::skipped, "cancelled");
+  while (watch.seconds() < plan.seconds) {
+    if (cancelled(plan.hooks)) return skipped(id, figure.unit);
     const auto rate = rate_of(*chosen->trial, chosen->pace.passes);
     if (!rate) return failed_figure(id, figure.unit, rate.error());
-    samples.push_back({watch.seconds(), *rate});
-    elapsed(watch.seconds());
+    rates.push_back({watch.seconds(), *rate});
+    plan.tick();
   }
-  const auto rates_between = [&](double from, double to) {
-    std::vector<double> rates;
-    for (const Sample& s : samples) {
-      if (s.at > from && s.at <= to) rates.push_back(s.rate);
-    }
-    return rates;
-  };
-  // Burst: the best of the first two seconds, which leaves the clock time to rise.
-  const double end = samples.back().at;
-  double burst = 0;
-  for (double from = 0; from < 2; from += 0.5)
-    burst = std::max(burst, median(rates_between(from, from + 0.5)).value_or(0));
-  Reading r = reading_of(id, figure.unit,
-                         fmt::format("{}; {}; held for {:.0f} s, median of the last 5 s",
-                                     figure.method, chosen->trial->label, end),
-                         rates_between(std::max(0.0, end - 5), end));
-  double throttled_at = -1;
-  for (double from = 0; from + 1 <= end && throttled_at < 0; from += 1) {
-    const auto now = median(rates_between(from, from + 1));
-    if (now && *now < 0.95 * burst) throttled_at = from;
-  }
-  const double share = burst > 0 ? r.value / burst : 1;
-  r.reason =
-      throttled_at < 0
-          ? fmt::format("burst {:.4g} {}; no throttling seen", burst, figure.unit)
-          : fmt::format("burst {:.4g} {}; throttled after {:.0f} s, sustained is {:.0f} % of it",
-                        burst, figure.unit, throttled_at, 100 * share);
+  const SustainedVerdict v = judge_sustained(rates);
+  Reading r =
+      reading_of(id, figure.unit,
+                 fmt::format("{}; {}; held for {:.0f} s, median of the last {} runs", figure.method,
+                             chosen->trial->label, watch.seconds(), v.last.size()),
+                 v.last);
+  r.reason = v.throttled ? fmt::format(
+                               "burst {:.4g} {}; throttled after {:.0f} s, sustained is {:.0f} % "
+                               "of it",
+                               v.burst, figure.unit, v.after_seconds, 100 * v.sustained / v.burst)
+                         : fmt::format("burst {:.4g} {}; no throttling seen", v.burst, figure.unit);
   return r;
 }
 

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Memory and arithmetic loads; gpu_matrix.cpp has those of the matrix units.
+// Memory and link loads; gpu_chains.cpp has those of the arithmetic, gpu_matrix.cpp of the matrix
+// units.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -8,6 +9,7 @@
 #include <cstring>
 
 #include "probes/measure/gpu_bench.h"
+#include "probes/measure/gpu_reference.h"
 #include "probes/measure/gpu_shaders.h"
 
 namespace probes {
@@ -25,8 +27,17 @@ constexpr std::uint64_t kSmallestStream = 16 * kMiB;
 // A software renderer reads a few GB/s; one pass shall not take seconds.
 constexpr std::uint64_t kSoftwareStream = 256 * kMiB;
 
-enum StreamKind { kRead, kWrite, kCopy };
-enum ChainKind { kFp32, kFp16, kInt8 };
+// Below it the last-level caches of some cards hold a part.
+constexpr std::uint64_t kUncachedStream = 1024 * kMiB;
+constexpr std::uint32_t kDataSeed = 1, kWriteSeed = 7;
+
+enum StreamKind { kRead, kCachedRead, kWrite, kCopy };
+
+/// One way to walk through a buffer.
+struct StreamForm {
+  std::uint64_t bytes;
+  std::uint32_t width, steps;
+};
 
 std::string size_text(std::uint64_t bytes) {
   if (bytes >= 1024 * kMiB)
@@ -34,8 +45,14 @@ std::string size_text(std::uint64_t bytes) {
   return fmt::format("{} MiB", bytes / kMiB);
 }
 
-hwdb::Error unsupported(std::string what) {
-  return {"probe.gpu_unsupported", std::move(what), "Vulkan", ""};
+hwdb::Error wrong(std::string_view what) {
+  return {"probe.gpu_wrong", fmt::format("{} differ from the processor's", what), "Vulkan", ""};
+}
+
+std::vector<std::uint32_t> as_words(std::span<const std::byte> bytes) {
+  std::vector<std::uint32_t> words(bytes.size() / 4);
+  std::memcpy(words.data(), bytes.data(), 4 * words.size());
+  return words;
 }
 
 hwdb::Result<double> seconds_of(engine::VulkanCompute* gpu, const Submission& submission) {
@@ -97,15 +114,15 @@ hwdb::Status GpuLoads::fill(const VulkanBuffer& buffer, std::uint32_t seed) {
 
 hwdb::Result<GpuFigure> GpuLoads::stream(int kind) {
   // Half as much for reading and writing as would be allowed: the same size for all three.
-  const auto bytes = stream_bytes(2);
-  if (!bytes) return bytes.error();
+  const auto largest = stream_bytes(2);
+  if (!largest) return largest.error();
   std::vector<const VulkanBuffer*> buffers;
-  const auto data = new_buffer(*bytes, BufferKind::device);
+  const auto data = new_buffer(*largest, BufferKind::device);
   if (!data) return data.error();
-  if (const auto status = fill(**data, 1); !status) return status.error();
+  if (const auto status = fill(**data, kDataSeed); !status) return status.error();
   buffers.push_back(*data);
   if (kind != kWrite) {
-    const auto other = new_buffer(kind == kCopy ? *bytes : 4 * kMiB, BufferKind::device);
+    const auto other = new_buffer(kind == kCopy ? *largest : 4 * kMiB, BufferKind::device);
     if (!other) return other.error();
     buffers.push_back(*other);
   }
@@ -116,6 +133,11 @@ hwdb::Result<GpuFigure> GpuLoads::stream(int kind) {
     case kRead:
       figure.id = "gpu.read_bandwidth";
       figure.method = "sums a buffer of random words, bytes read";
+      code = gpu_shaders::read();
+      break;
+    case kCachedRead:
+      figure.id = "gpu.cached_read_bandwidth";
+      figure.method = "sums a buffer that fits in caches again and again, bytes read";
       code = gpu_shaders::read();
       break;
     case kWrite:
@@ -129,31 +151,63 @@ hwdb::Result<GpuFigure> GpuLoads::stream(int kind) {
       code = gpu_shaders::copy();
       break;
   }
-  struct Form {
-    std::uint32_t width, steps;
-  };
-  const auto n = static_cast<std::uint32_t>(*bytes / 16);
-  for (const Form form :
-       {Form{256, 16}, Form{256, 32}, Form{512, 8}, Form{512, 16}, Form{1024, 8}}) {
-    if (form.width > gpu_.features().max_workgroup_size) continue;
+  std::vector<StreamForm> forms;
+  if (kind == kCachedRead) {
+    for (const std::uint64_t mib : {2U, 4U, 8U, 16U, 32U}) forms.push_back({mib * kMiB, 256, 8});
+  } else {
+    forms = {{*largest, 256, 16},
+             {*largest, 256, 32},
+             {*largest, 512, 8},
+             {*largest, 512, 16},
+             {*largest, 1024, 8}};
+    if (*largest / 2 >= kUncachedStream) {
+      forms.push_back({*largest / 2, 512, 8});
+      forms.push_back({*largest / 2, 1024, 8});
+    }
+  }
+  for (const StreamForm& form : forms) {
+    if (form.width > gpu_.features().max_workgroup_size || form.bytes > *largest) continue;
+    const auto n = static_cast<std::uint32_t>(form.bytes / 16);
     const std::uint32_t chunk = form.width * form.steps;
-    const std::uint32_t groups = (n + chunk - 1) / chunk;
-    if (groups > gpu_.features().max_workgroups) continue;
+    const std::uint32_t chunks = (n + chunk - 1) / chunk;
+    // What fits in a cache takes less time than a dispatch: many rounds in one.
+    const std::uint32_t rounds = kind == kCachedRead && !gpu_.is_software() ? 32 : 1;
+    if (chunks > gpu_.features().max_workgroups / rounds) continue;
     std::vector<std::uint32_t> push = {n};
-    if (kind == kWrite) push.push_back(7);
+    if (kind == kWrite) push.push_back(kWriteSeed);
+    if (kind == kRead || kind == kCachedRead) push.push_back(chunks);
     const auto kernel = new_kernel({.spirv = code,
                                     .n_buffers = static_cast<std::uint32_t>(buffers.size()),
                                     .push_words = static_cast<std::uint32_t>(push.size()),
                                     .specialization = {form.width, form.steps}});
     if (!kernel) return kernel.error();
     GpuTrial trial;
-    trial.label = fmt::format("{}, {} x {} x 16 bytes a workgroup", size_text(*bytes), form.width,
-                              form.steps);
-    trial.work_per_pass = static_cast<double>(*bytes) * (kind == kCopy ? 2 : 1);
-    const DispatchStep step{*kernel, buffers, groups, push};
+    trial.label = fmt::format("{}, {} x {} x 16 bytes a workgroup", size_text(form.bytes),
+                              form.width, form.steps);
+    trial.work_per_pass = static_cast<double>(form.bytes) * rounds * (kind == kCopy ? 2 : 1);
+    const DispatchStep step{*kernel, buffers, chunks * rounds, push};
     trial.run = [gpu = &gpu_, step](std::uint32_t passes) {
       // Every pass does the same, so that they may overlap: what counts is the flow, not its ends.
       return seconds_of(gpu, {.steps = {step}, .passes = passes, .ordered = false});
+    };
+    trial.check = [gpu = &gpu_, buffers, chunks, words = 4 * chunk, kind]() -> hwdb::Status {
+      const bool sums = kind == kRead || kind == kCachedRead;
+      const auto bytes = gpu->download(*buffers.back(), sums ? 4 * chunks : 4 * words);
+      if (!bytes) return bytes.error();
+      const auto got = as_words(*bytes);
+      if (sums) {
+        for (const std::uint32_t c : {0U, chunks / 2, chunks - 1}) {
+          if (got[c] != gpu_reference::sum_of_words(c * words, words, kDataSeed))
+            return wrong("the sums of what was read");
+        }
+        return hwdb::Ok{};
+      }
+      for (std::uint32_t i = 0; i < words; ++i) {
+        const std::uint32_t expected =
+            kind == kCopy ? gpu_reference::hash(i + kDataSeed) : i + kWriteSeed;
+        if (got[i] != expected) return wrong(kind == kCopy ? "copied words" : "written words");
+      }
+      return hwdb::Ok{};
     };
     figure.trials.push_back(std::move(trial));
   }
@@ -163,101 +217,14 @@ hwdb::Result<GpuFigure> GpuLoads::stream(int kind) {
 hwdb::Result<GpuFigure> GpuLoads::read() {
   return stream(kRead);
 }
+hwdb::Result<GpuFigure> GpuLoads::cached_read() {
+  return stream(kCachedRead);
+}
 hwdb::Result<GpuFigure> GpuLoads::write() {
   return stream(kWrite);
 }
 hwdb::Result<GpuFigure> GpuLoads::copy() {
   return stream(kCopy);
-}
-
-hwdb::Result<GpuFigure> GpuLoads::chains(int kind) {
-  constexpr std::uint32_t kData = 4096, kOut = 1U << 20, kGroupsPerPass = 64;
-  const engine::ComputeFeatures& f = gpu_.features();
-  GpuFigure figure;
-  engine::KernelRequest request;
-  request.n_buffers = 2;
-  request.push_words = 3;
-  double operations = 0;  // of a thread in a turn
-  switch (kind) {
-    case kFp32:
-      figure = {"gpu.fp32_rate", "FLOP/s", "16 chains of FMAs a thread, 2 operations each", {}};
-      request.spirv = gpu_shaders::fma_fp32();
-      operations = 2 * 128;
-      break;
-    case kFp16:
-      figure = {
-          "gpu.fp16_rate", "FLOP/s", "16 chains of FMAs on pairs a thread, 4 operations each", {}};
-      request.spirv = gpu_shaders::fma_fp16();
-      operations = 4 * 128;
-      if (!f.float16) return unsupported("the device has no fp16 arithmetic");
-      break;
-    default:
-      figure = {"gpu.int8_dot_rate",
-                "OP/s",
-                fmt::format("16 chains of 4 x int8 dot products a thread, 8 operations each{}",
-                            f.int_dot_accelerated ? "" : ", which the driver does not accelerate"),
-                {}};
-      request.spirv = gpu_shaders::dot_int8();
-      operations = 8 * 128;
-      if (!f.int_dot) return unsupported("the driver has no integer dot products");
-      break;
-  }
-  const auto data = new_buffer(kData * 16, BufferKind::device);
-  const auto sums = new_buffer(std::uint64_t{kOut} * 4, BufferKind::device);
-  if (!data) return data.error();
-  if (!sums) return sums.error();
-  if (kind == kInt8) {
-    if (const auto status = fill(**data, 3); !status) return status.error();
-  } else {
-    // The top 24 bits of the hash, as on the host's side of the tests: every value in [0, 1).
-    std::vector<float> values(kData * 4);
-    std::uint32_t x = 12345;
-    for (float& v : values) {
-      x = x * 1664525U + 1013904223U;
-      v = static_cast<float>(x >> 8) / static_cast<float>(1U << 24);
-    }
-    if (const auto status = gpu_.upload(**data, std::as_bytes(std::span(values))); !status)
-      return status.error();
-  }
-  // A thread's turns: long against its start, short against a run, so that many waves fill the
-  // device.
-  const std::uint32_t turns = gpu_.is_software() ? 16 : 256;
-  const std::uint32_t mask = kind == kInt8 ? 4 * kData - 1 : kData - 1;
-  for (const std::uint32_t width : {256U, 128U, 512U}) {
-    if (width > f.max_workgroup_size) continue;
-    request.specialization = {width};
-    const auto kernel = new_kernel(request);
-    if (!kernel) return kernel.error();
-    GpuTrial trial;
-    trial.label = fmt::format("workgroups of {}", width);
-    trial.work_per_pass = operations * turns * width * kGroupsPerPass;
-    const DispatchStep step{*kernel, {*data, *sums}, kGroupsPerPass, {turns, mask, kOut - 1}};
-    const std::uint32_t most = f.max_workgroups / kGroupsPerPass;
-    trial.run = [gpu = &gpu_, step, most](std::uint32_t passes) {
-      Submission work;
-      work.ordered = false;
-      while (passes > 0) {
-        const std::uint32_t now = std::min(passes, most);
-        DispatchStep part = step;
-        part.workgroups *= now;
-        work.steps.emplace_back(std::move(part));
-        passes -= now;
-      }
-      return seconds_of(gpu, work);
-    };
-    figure.trials.push_back(std::move(trial));
-  }
-  return figure;
-}
-
-hwdb::Result<GpuFigure> GpuLoads::fp32() {
-  return chains(kFp32);
-}
-hwdb::Result<GpuFigure> GpuLoads::fp16() {
-  return chains(kFp16);
-}
-hwdb::Result<GpuFigure> GpuLoads::int8_dot() {
-  return chains(kInt8);
 }
 
 hwdb::Result<GpuFigure> GpuLoads::host_copy(bool up) {

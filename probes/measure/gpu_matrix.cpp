@@ -3,10 +3,11 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <bit>
+#include <cmath>
 #include <random>
 
 #include "probes/measure/gpu_bench.h"
+#include "probes/measure/gpu_reference.h"
 #include "probes/measure/matrix_shader.h"
 
 namespace probes {
@@ -46,6 +47,36 @@ std::vector<std::byte> random_factors(NumberType type, std::size_t n) {
       out.push_back(static_cast<std::byte>((value >> (8 * b)) & 0xFF));
   }
   return out;
+}
+
+/// Every accumulator of a column sums all rows' products in each turn, so all tiles of the column
+/// hold the same.
+hwdb::Status check_matrix(const MatrixKernel& kernel, std::uint32_t turns,
+                          std::span<const std::byte> a, std::span<const std::byte> b,
+                          std::span<const std::byte> out) {
+  using gpu_reference::element;
+  const MatrixShape& s = kernel.shape;
+  for (std::uint32_t tile = 0; tile < kernel.rows * kernel.columns; ++tile) {
+    const std::uint32_t j = tile % kernel.columns;
+    for (std::uint32_t at = 0; at < s.m * s.n; ++at) {
+      const std::uint32_t row = at / s.n, column = at % s.n;
+      double sum = 0, size = 0;
+      for (std::uint32_t r = 0; r < kernel.rows; ++r) {
+        for (std::uint32_t k = 0; k < s.k; ++k) {
+          const double product = element(s.a, a, r * s.m * s.k + row * s.k + k) *
+                                 element(s.b, b, j * s.k * s.n + k * s.n + column);
+          sum += product * turns;
+          size += std::abs(product) * turns;
+        }
+      }
+      // Integers are exact; matrix units add floats with a few bits less than fp32 has.
+      const double tolerance = s.result == NumberType::sint32 ? 0 : 1e-4 * size;
+      if (!(std::abs(element(s.result, out, tile * s.m * s.n + at) - sum) <= tolerance))
+        return hwdb::Error{"probe.gpu_wrong", "the products differ from the processor's", "Vulkan",
+                           ""};
+    }
+  }
+  return hwdb::Ok{};
 }
 
 }  // namespace
@@ -125,6 +156,19 @@ hwdb::Result<GpuFigure> GpuLoads::matrix(NumberType factors) {
       const auto time = gpu->run(work);
       if (!time) return time.error();
       return time->device_seconds;
+    };
+    trial.check = [gpu = &gpu_, step, kernel, a_data, b_data]() -> hwdb::Status {
+      DispatchStep part = step;
+      part.push[0] = 3;
+      part.workgroups = 1;
+      const auto time = gpu->run({.steps = {part}});
+      if (!time) return time.error();
+      const MatrixShape& shape = kernel.shape;
+      const auto results =
+          gpu->download(*step.buffers[2], std::uint64_t{kernel.rows} * kernel.columns * shape.m *
+                                              shape.n * bytes_of(shape.result));
+      if (!results) return results.error();
+      return check_matrix(kernel, 3, a_data, b_data, *results);
     };
     figure.trials.push_back(std::move(trial));
   }

@@ -16,6 +16,7 @@ namespace probes {
 struct GpuMeasureOptions {
   engine::ComputeOptions device;
   double budget_seconds = 15;    // all readings together; a slow device may take a little longer
+  double run_seconds = 0.02;     // one submission; shorter where a driver's watchdog barks
   double sustained_seconds = 0;  // also hold the load this long, at least 20; 0: do not
   double memory_share = 0.25;    // of the device's budget, at most
   std::uint64_t max_buffer_bytes = std::uint64_t{2} << 30;
@@ -43,14 +44,22 @@ struct GpuMeasured {
 
 /// Measures one device through Vulkan in this process: only a child process may call it. Readings,
 /// in this order: gpu.read_bandwidth, gpu.write_bandwidth, gpu.copy_bandwidth (B/s, read and
-/// written bytes counted), gpu.fp32_rate, gpu.fp16_rate, gpu.int8_dot_rate, gpu.matrix_fp16_rate
-/// (sums in fp32), gpu.matrix_bf16_rate, gpu.matrix_int8_rate (FLOP/s or OP/s),
-/// gpu.upload_bandwidth, gpu.download_bandwidth (pinned host memory, B/s), and with
-/// `sustained_seconds` gpu.sustained_read_bandwidth and gpu.sustained_matrix_rate or
-/// gpu.sustained_fp32_rate. Errors: the device cannot be opened.
-hwdb::Result<GpuMeasured> measure_gpu(const GpuMeasureOptions& options, const MeasureHooks& hooks);
+/// written bytes counted), gpu.cached_read_bandwidth (of a buffer that caches hold), gpu.fp32_rate,
+/// gpu.fp16_rate, gpu.int8_dot_rate, gpu.matrix_fp16_rate (sums in fp32), gpu.matrix_bf16_rate,
+/// gpu.matrix_int8_rate (FLOP/s or OP/s), gpu.upload_bandwidth, gpu.download_bandwidth (pinned host
+/// memory, B/s), and with `sustained_seconds` gpu.sustained_read_bandwidth and
+/// gpu.sustained_compute_rate (fp16 matrices, else fp32). A device that is lost or hangs ends it
+/// with that reading: the rest is missing. Errors: the device cannot be opened.
+hwdb::Result<GpuMeasured> measure_gpu_here(const GpuMeasureOptions& options,
+                                           const MeasureHooks& hooks);
 
-/// The ids that measure_gpu answers for, in order, without those of the sustained mode.
-const std::vector<std::string>& gpu_reading_ids();
+/// An id that measure_gpu_here answers for, and its unit.
+struct GpuReadingId {
+  std::string id, unit;
+};
+/// Those that the options ask for, in order.
+std::vector<GpuReadingId> gpu_reading_ids(const GpuMeasureOptions& options);
+/// Whether a failed reading leaves the device unusable for this process.
+bool ends_the_device(const Reading& reading);
 
 }  // namespace probes

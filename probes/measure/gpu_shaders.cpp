@@ -3,12 +3,17 @@
 
 namespace probes::gpu_shaders {
 namespace {
-// Written by the build from shaders/NAME.comp.
+// Written by the build from shaders/*.comp.
 #include "probes/measure/shaders/copy.spv.h"
-#include "probes/measure/shaders/dot_int8.spv.h"
+#include "probes/measure/shaders/dot_int8_16.spv.h"
+#include "probes/measure/shaders/dot_int8_32.spv.h"
 #include "probes/measure/shaders/fill.spv.h"
-#include "probes/measure/shaders/fma_fp16.spv.h"
-#include "probes/measure/shaders/fma_fp32.spv.h"
+#include "probes/measure/shaders/fma_fp16_16.spv.h"
+#include "probes/measure/shaders/fma_fp16_32.spv.h"
+#include "probes/measure/shaders/fma_fp32_constant_32.spv.h"
+#include "probes/measure/shaders/fma_fp32_own_16.spv.h"
+#include "probes/measure/shaders/fma_fp32_shared_16.spv.h"
+#include "probes/measure/shaders/fma_fp32_shared_32.spv.h"
 #include "probes/measure/shaders/read.spv.h"
 #include "probes/measure/shaders/write.spv.h"
 }  // namespace
@@ -25,14 +30,29 @@ std::span<const std::uint32_t> write() {
 std::span<const std::uint32_t> copy() {
   return kSpirv_copy;
 }
-std::span<const std::uint32_t> fma_fp32() {
-  return kSpirv_fma_fp32;
+std::span<const std::uint32_t> fma_fp32_own_16() {
+  return kSpirv_fma_fp32_own_16;
 }
-std::span<const std::uint32_t> fma_fp16() {
-  return kSpirv_fma_fp16;
+std::span<const std::uint32_t> fma_fp32_shared_16() {
+  return kSpirv_fma_fp32_shared_16;
 }
-std::span<const std::uint32_t> dot_int8() {
-  return kSpirv_dot_int8;
+std::span<const std::uint32_t> fma_fp32_shared_32() {
+  return kSpirv_fma_fp32_shared_32;
+}
+std::span<const std::uint32_t> fma_fp32_constant_32() {
+  return kSpirv_fma_fp32_constant_32;
+}
+std::span<const std::uint32_t> fma_fp16_16() {
+  return kSpirv_fma_fp16_16;
+}
+std::span<const std::uint32_t> fma_fp16_32() {
+  return kSpirv_fma_fp16_32;
+}
+std::span<const std::uint32_t> dot_int8_16() {
+  return kSpirv_dot_int8_16;
+}
+std::span<const std::uint32_t> dot_int8_32() {
+  return kSpirv_dot_int8_32;
 }
 
 }  // namespace probes::gpu_shaders

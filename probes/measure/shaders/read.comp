@@ -1,17 +1,19 @@
 // SPDX-License-Identifier: MIT
-// Sums a buffer: each workgroup reads one contiguous chunk, 16 bytes a thread and step.
+// Sums a buffer: each workgroup reads one contiguous chunk, 16 bytes a thread and step. More workgroups than chunks
+// read the same again.
 #version 450
 layout(local_size_x_id = 0) in;
 layout(constant_id = 1) const uint kSteps = 16u;  // a multiple of 8
 layout(set = 0, binding = 0) readonly buffer In { uvec4 data[]; };
 layout(set = 0, binding = 1) writeonly buffer Out { uint sums[]; };
-layout(push_constant) uniform Push { uint n; };
+layout(push_constant) uniform Push { uint n; uint chunks; };
 
 shared uint partial[gl_WorkGroupSize.x];
 
 void main() {
   uint t = gl_LocalInvocationID.x, width = gl_WorkGroupSize.x;
-  uint base = gl_WorkGroupID.x * width * kSteps + t;
+  uint chunk = gl_WorkGroupID.x % chunks;
+  uint base = chunk * width * kSteps + t;
   uvec4 sum = uvec4(0u);
   if (base + (kSteps - 1u) * width < n) {
     for (uint k = 0u; k < kSteps; k += 8u) {
@@ -30,5 +32,5 @@ void main() {
     barrier();
     if (t < half_width) partial[t] += partial[t + half_width];
   }
-  if (t == 0u) sums[gl_WorkGroupID.x] = partial[0];
+  if (t == 0u) sums[chunk] = partial[0];
 }
