@@ -20,6 +20,7 @@ constexpr double kMaxBytes = 1ull << 50;  // 1 PiB
 constexpr double kMaxBytesPerSecond = 1e15;
 constexpr double kMaxFlopsPerSecond = 1e19;
 constexpr double kMaxWatts = 1e6;
+constexpr double kMaxHertz = 1e12;
 constexpr double kMaxUsd = 1e9;
 constexpr std::uint64_t kMaxCount = 1 << 20;  // cores, threads, packages, channels
 constexpr std::uint64_t kMaxRate = 1 << 20;   // MT/s
@@ -60,6 +61,8 @@ template <>
 constexpr double kMaxOf<FlopsPerSecond> = kMaxFlopsPerSecond;
 template <>
 constexpr double kMaxOf<Watts> = kMaxWatts;
+template <>
+constexpr double kMaxOf<Hertz> = kMaxHertz;
 
 // One description of the record serves both ways: `describe(visitor, record)` names each member
 // once, and the two visitors below write or read it.
@@ -384,6 +387,7 @@ const auto kDescribeCpu = [](auto& v, auto& cpu) {
   v.member("last_level_cache_total_bytes", cpu.last_level_cache_total_bytes,
            std::uint64_t{1} << 40);
   v.member("numa_nodes", cpu.numa_nodes, kMaxCount);
+  v.member("governor", cpu.governor);
 };
 
 const auto kDescribeMemory = [](auto& v, auto& memory) {
@@ -394,6 +398,8 @@ const auto kDescribeMemory = [](auto& v, auto& memory) {
   v.member("type", memory.type);
   v.member("rate_mt_per_s", memory.rate_mt_per_s, kMaxRate);
   v.member("channels", memory.channels, kMaxCount);
+  v.member("modules", memory.modules, kMaxCount);
+  v.member("slots", memory.slots, kMaxCount);
 };
 
 const auto kDescribeGpu = [](auto& v, auto& gpu) {
@@ -419,11 +425,29 @@ const auto kDescribeGpu = [](auto& v, auto& gpu) {
   v.member("pci_id", gpu.pci_id);
   v.member("uuid", gpu.uuid);
   v.member("driver", gpu.driver);
+  v.sourced("carve_out_bytes", gpu.carve_out);
+  v.sourced("shared_limit_bytes", gpu.shared_limit);
+  v.sourced("heap_budget_bytes", gpu.heap_budget);
+  v.sourced("reclaimable_bytes", gpu.reclaimable);
+  v.sourced("core_clock_hz", gpu.core_clock);
+  v.sourced("memory_clock_hz", gpu.memory_clock);
+  v.member("min_subgroup", gpu.min_subgroup, kMaxCount);
+  v.member("max_subgroup", gpu.max_subgroup, kMaxCount);
+  v.member("features", gpu.features);
 };
 
 const auto kDescribeRenderer = [](auto& v, auto& renderer) {
   v.member("name", renderer.name);
   v.member("driver", renderer.driver);
+};
+
+const auto kDescribeDisk = [](auto& v, auto& disk) {
+  v.member("name", disk.name);
+  v.member("model", disk.model);
+  v.member("kind", disk.kind);
+  v.member("size_bytes", disk.size.value, std::uint64_t{1} << 60);
+  v.member("link_name", disk.link_name);
+  v.sourced("read_bandwidth_bytes_per_s", disk.read_bandwidth);
 };
 
 const auto kDescribeReading = [](auto& v, auto& reading) {
@@ -453,6 +477,7 @@ const auto kDescribeMachine = [](auto& v, auto& machine) {
   v.sourced("base_idle_watts", machine.base_idle);
   v.sourced("price_usd", machine.price_usd);
   v.list("software_renderers", machine.software_renderers, kDescribeRenderer);
+  v.list("disks", machine.disks, kDescribeDisk);
   v.member("notes", machine.notes);
   v.list("readings", machine.readings, kDescribeReading);
 };
@@ -475,9 +500,7 @@ bool parse_schema(const std::string& text, int* major, int* minor) {
 Json machine_to_json(const Machine& machine) {
   Json::Object object;
   Writer writer(&object);
-  // The lowest that has all its keys, so that older programs read what they can.
-  writer.member("schema",
-                fmt::format("{}.{}", kSchemaMajor, machine.readings.empty() ? 0 : kSchemaMinor));
+  writer.member("schema", fmt::format("{}.{}", kSchemaMajor, kSchemaMinor));
   kDescribeMachine(writer, machine);
   return Json(std::move(object));
 }

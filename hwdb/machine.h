@@ -27,6 +27,7 @@ struct CpuInfo {
   std::vector<std::uint64_t> cache_bytes;          // L1d, L2, L3: of one instance
   std::uint64_t last_level_cache_total_bytes = 0;  // summed over instances
   std::uint32_t numa_nodes = 1;
+  std::string governor;  // of the clock, "performance"; "" unknown
 };
 
 /// System memory.
@@ -38,6 +39,7 @@ struct MemoryInfo {
   Sourced<BytesPerSecond> bandwidth;    // read, all cores, all packages
   std::string type;                     // "DDR5", "" unknown
   std::optional<std::uint32_t> rate_mt_per_s, channels;
+  std::optional<std::uint32_t> modules, slots;  // filled, and there at all; soldered chips count
 };
 
 /// A GPU or accelerator that can compute. Software renderers never appear here.
@@ -64,6 +66,25 @@ struct GpuInfo {
   std::string pci_address, uuid, driver;  // detected only
   std::string pci_id;                     // "10de:2684", detected only: finds the catalogue row
   std::string form;                       // "laptop" or ""
+
+  // Of a GPU that shares the system's memory: four views of one pool, never to be added up.
+  std::optional<Sourced<Bytes>> carve_out;     // set apart by the firmware, not in memory.total
+  std::optional<Sourced<Bytes>> shared_limit;  // of the system's memory, at most (GTT)
+  std::optional<Sourced<Bytes>> heap_budget;   // what the driver would give this process now
+  std::optional<Sourced<Bytes>> reclaimable;   // of the system's memory, free or to be freed
+
+  std::optional<Sourced<Hertz>> core_clock, memory_clock;  // highest
+  std::uint32_t min_subgroup = 0, max_subgroup = 0;        // 0 unknown
+  std::vector<std::string> features;  // "fp16", "int8_dot", "matrix"...: empty unless asked
+};
+
+/// A disk of its own; partitions, loops and compressed memory are none.
+struct DiskInfo {
+  std::string name, model;  // "nvme0n1"
+  std::string kind;         // "nvme", "ssd", "hdd", "card" or "virtual"
+  Bytes size;
+  std::string link_name;                                  // "PCIe 4.0 x4", "" unknown
+  std::optional<Sourced<BytesPerSecond>> read_bandwidth;  // absent until measured
 };
 
 struct Renderer {
@@ -84,13 +105,14 @@ struct Machine {
   std::optional<Sourced<double>> price_usd;  // of the whole machine, when it is sold whole
   std::string os, environment;               // environment: "", "kvm", "wsl2", "container"...
   std::vector<Renderer> software_renderers;
+  std::vector<DiskInfo> disks;
   std::vector<std::string> notes;  // what was assumed, in sentences
   bool described = false;          // true: from text or catalogue; false: detected here
   std::vector<Reading> readings;   // what was measured, failures included; the values that a plan
                                    // uses stand in the members above too
 };
 
-/// The machine as one JSON object (schema "1.0", with readings "1.1") and back. Units stand in the
+/// The machine as one JSON object (schema "1.1") and back. Units stand in the
 /// keys; what is unknown is left out. Errors: row.unknown_key, row.type, machine.schema (no schema,
 /// or a newer major; a newer minor may bring keys that we skip), machine.range (negative, not
 /// finite, or beyond any machine), each naming `where` and the key.

@@ -32,6 +32,7 @@ using Seconds = Quantity<struct SecondsTag>;
 using BytesPerSecond = Quantity<struct BytesPerSecondTag>;
 using Flops = Quantity<struct FlopsTag>;
 using FlopsPerSecond = Quantity<struct FlopsPerSecondTag>;
+using Hertz = Quantity<struct HertzTag>;
 using Watts = Quantity<struct WattsTag>;
 using KilowattHours = Quantity<struct KilowattHoursTag>;
 using TokensPerSecond = Quantity<struct TokensPerSecondTag>;

@@ -95,7 +95,13 @@ void complete_from_catalog(const hwdb::Catalog& catalog, hwdb::Machine* machine)
   }
 
   hwdb::MemoryInfo& memory = machine->memory;
-  if (memory.bandwidth.value.value <= 0) {
+  if (memory.bandwidth.value.value <= 0 && memory.rate_mt_per_s && memory.channels) {
+    memory.bandwidth = {hwdb::BytesPerSecond(8e6 * *memory.rate_mt_per_s * *memory.channels),
+                        Basis::detected,
+                        fmt::format("{} MT/s in {} channels, by the firmware",
+                                    *memory.rate_mt_per_s, *memory.channels),
+                        ""};
+  } else if (memory.bandwidth.value.value <= 0) {
     const MemoryWords words{std::nullopt, memory.type, memory.rate_mt_per_s, memory.channels};
     if (!cpu_row)
       note(
@@ -108,6 +114,14 @@ void complete_from_catalog(const hwdb::Catalog& catalog, hwdb::Machine* machine)
   }
 
   for (GpuInfo& gpu : machine->gpus) {
+    if (gpu.link_name == "NVLink-C2C" && gpu.host_link.value.value <= 0) {
+      for (const hwdb::LinkRow& link : catalog.links()) {
+        if (link.id != "nvlink-c2c") continue;
+        gpu.host_link = {hwdb::BytesPerSecond(link.one_way_bytes_per_s),
+                         basis_of(link.origin, "one_way_bytes_per_s"), "catalogue: " + link.id,
+                         link.origin.as_of};
+      }
+    }
     const hwdb::GpuRow* row = row_of(catalog, gpu);
     if (row && complete_gpu(catalog, *row, &gpu)) {
       note(fmt::format("{}: what could not be detected is taken from the catalogue ({}).", gpu.name,

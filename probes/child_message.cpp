@@ -57,11 +57,16 @@ Json to_json(const VulkanDevice& d) {
                            {"luid", Json(d.luid)},
                            {"pci_address", Json(d.pci_address)},
                            {"subgroup_size", Json(std::uint64_t{d.subgroup_size})},
+                           {"min_subgroup_size", Json(std::uint64_t{d.min_subgroup_size})},
+                           {"max_subgroup_size", Json(std::uint64_t{d.max_subgroup_size})},
                            {"max_buffer_bytes", Json(d.max_buffer_bytes)},
                            {"max_allocation_bytes", Json(d.max_allocation_bytes)},
                            {"storage_16bit", Json(d.storage_16bit)},
                            {"shader_float16", Json(d.shader_float16)},
                            {"shader_int8", Json(d.shader_int8)},
+                           {"int_dot", Json(d.int_dot)},
+                           {"matrix", Json(d.matrix)},
+                           {"matrix_bf16", Json(d.matrix_bf16)},
                            {"heaps", Json(std::move(heaps))}});
 }
 
@@ -154,6 +159,8 @@ VulkanDevice vulkan_device(const Json& json, bool* good) {
   d.luid = f.text("luid");
   d.pci_address = f.text("pci_address");
   d.subgroup_size = f.word("subgroup_size");
+  d.min_subgroup_size = f.word("min_subgroup_size");
+  d.max_subgroup_size = f.word("max_subgroup_size");
   // Drivers without a limit say 2^64 - 1.
   d.max_buffer_bytes = f.number("max_buffer_bytes", std::numeric_limits<std::uint64_t>::max());
   d.max_allocation_bytes =
@@ -161,6 +168,9 @@ VulkanDevice vulkan_device(const Json& json, bool* good) {
   d.storage_16bit = f.flag("storage_16bit");
   d.shader_float16 = f.flag("shader_float16");
   d.shader_int8 = f.flag("shader_int8");
+  d.int_dot = f.flag("int_dot");
+  d.matrix = f.flag("matrix");
+  d.matrix_bf16 = f.flag("matrix_bf16");
   for (const Json& item : f.list("heaps", kMaxHeaps)) {
     Fields h(item);
     VulkanHeap heap;

@@ -12,13 +12,26 @@ namespace {
 
 // In phases: each may use what those before it found.
 constexpr std::array kDetectors = {
-    Detector{"board", detect_board},         Detector{"cpu", detect_cpu},
-    Detector{"topology", detect_topology},   Detector{"memory", detect_memory},
-    Detector{"limits", detect_limits},       Detector{"environment", detect_environment},
-    Detector{"form", detect_form},           Detector{"pci", detect_pci},
-    Detector{"gpu files", detect_gpu_sysfs}, Detector{"nvml", detect_gpu_nvml},
-    Detector{"vulkan", detect_gpu_vulkan},   Detector{"gpus", join_gpus},
+    Detector{"board", detect_board},
+    Detector{"cpu", detect_cpu},
+    Detector{"topology", detect_topology},
+    Detector{"memory", detect_memory},
+    Detector{"memory modules", detect_memory_modules},
+    Detector{"limits", detect_limits},
+    Detector{"environment", detect_environment},
+    Detector{"form", detect_form},
+    Detector{"pci", detect_pci},
+    Detector{"gpu files", detect_gpu_sysfs},
+    Detector{"nvml", detect_gpu_nvml},
+    Detector{"vulkan", detect_gpu_vulkan},
+    Detector{"gpus", join_gpus},
+    Detector{"disks", detect_disks},
 };
+
+SysRoot root_of(const DetectOptions& options) {
+  if (options.recorder != nullptr) return SysRoot(options.recorder);
+  return options.tree != nullptr ? SysRoot(*options.tree) : SysRoot(options.sysroot);
+}
 
 }  // namespace
 
@@ -40,7 +53,7 @@ std::string_view to_string(Status status) {
 
 Detected detect_machine(const DetectOptions& options) {
   using Clock = std::chrono::steady_clock;
-  const SysRoot sys(options.sysroot);
+  const SysRoot sys = root_of(options);
   Scene scene{sys, options, {}, {}, {}, {}, {}, {}};
   scene.machine.name = sys.is_live() ? "this machine" : "recorded machine";
   Detected out;

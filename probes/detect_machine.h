@@ -8,11 +8,18 @@
 
 namespace probes {
 
+class SysRecorder;
+class SysTree;
+
 struct DetectOptions {
-  std::string sysroot;  // prefix of /sys, /proc and /etc; "" is the running system. With a prefix
-                        // Vulkan is not asked
+  std::string sysroot;  // a recorded machine as SysRoot takes it, in place of the running system:
+                        // then no driver is asked
+  const SysTree* tree = nullptr;    // the same, in memory
+  SysRecorder* recorder = nullptr;  // gets the running system's files, read as a recording's are
   bool ask_vulkan = true;
-  bool force_vulkan = false;     // also when no GPU device node exists (doctor does)
+  bool complete = false;         // ask Vulkan of every card and list software renderers (probe
+                                 // does); sleeping cards are still left alone
+  bool force_vulkan = false;     // also wake sleeping cards (doctor does)
   double deadline_seconds = 15;  // for each child that opens a vendor library
   std::string child_program;     // run as `PROGRAM --probe-child WHICH`; "" is the running program
   std::vector<std::string> vulkan_drivers;  // manifests to use instead of those installed, as in
@@ -40,7 +47,8 @@ Detected detect_machine(const DetectOptions& options);
 /// Opens one vendor library ("vulkan" or "nvml") and writes one JSON message to stdout, which is
 /// kept apart from what drivers print; what the child process of detect_machine executes
 /// (`tokwatt --probe-child vulkan`). "measure-gpu" reads a request from stdin and writes a line for
-/// each event: the child process of measure_gpu. Returns the process exit status: 2 for an unknown name.
+/// each event: the child process of measure_gpu. Returns the process exit status: 2 for an unknown
+/// name.
 int run_probe_child(const std::string& which);
 
 }  // namespace probes

@@ -122,6 +122,16 @@ TEST_P(RecordedMachines, GivesTheExpectedMachine) {
   }
 }
 
+/// The recording itself reads as the files that it describes.
+TEST_P(RecordedMachines, IsTheSameInMemory) {
+  DetectOptions options;
+  options.sysroot = (kFolder / GetParam()).string();
+  ASSERT_TRUE(SysRoot::check(options.sysroot));
+  const std::string text =
+      hwdb::write_json(hwdb::machine_to_json(detect_machine(options).machine), 1) + "\n";
+  EXPECT_EQ(text, slurp(kFolder / GetParam() / "machine.json"));
+}
+
 INSTANTIATE_TEST_SUITE_P(All, RecordedMachines, testing::ValuesIn(recorded_machines()),
                          [](const auto& test) {
                            std::string name = test.param;
@@ -143,6 +153,14 @@ TEST(Recordings, EqualCardsStayTwoAndKeepTheirLinks) {
   EXPECT_NEAR(m.gpus[1].host_link.value.value, 15.75e9, 0.01e9);
 }
 
+TEST(Recordings, MemoryLentByAGpuIsCountedOnce) {
+  const hwdb::Machine m = Unpacked("gh200").detect().machine;
+  EXPECT_EQ(m.cpu.name, "NVIDIA Grace (GH200)");
+  EXPECT_LT(m.memory.total.value.value, 480 * hwdb::kGiB);
+  EXPECT_GT(m.memory.total.value.value, 470 * hwdb::kGiB);
+  EXPECT_EQ(m.gpus.at(0).link_name, "NVLink-C2C");
+}
+
 TEST(Recordings, SharedMemoryIsCountedOnce) {
   for (const char* name : {"strix-halo-small", "strix-halo-large"}) {
     const hwdb::Machine m = Unpacked(name).detect().machine;
@@ -151,6 +169,9 @@ TEST(Recordings, SharedMemoryIsCountedOnce) {
     // Carve-out and shared part together never exceed what was soldered on.
     EXPECT_LE(m.gpus[0].memory.value.value, 128 * hwdb::kGiB);
     EXPECT_GE(m.gpus[0].memory.value.value, 60 * hwdb::kGiB);
+    ASSERT_TRUE(m.gpus[0].carve_out && m.gpus[0].shared_limit && m.gpus[0].reclaimable);
+    EXPECT_EQ(m.gpus[0].carve_out->value.value,
+              name == std::string_view("strix-halo-large") ? 96 * hwdb::kGiB : hwdb::kGiB / 2);
   }
 }
 

@@ -13,11 +13,30 @@
 #include <filesystem>
 #include <memory>
 
+#include "hwdb/file_reader.h"
+
 namespace probes {
 namespace {
 
 constexpr std::uint32_t kMaxCpus = 65536;
+constexpr std::size_t kMaxTreeBytes = std::size_t{32} << 20;
 constexpr std::string_view kBlank = std::string_view(" \t\r\n\0", 5);
+
+/// The tree.txt that a root names, by itself or by its folder; "" when it is a folder of files.
+std::string tree_file_of(const std::string& root) {
+  std::error_code error;
+  if (std::filesystem::is_regular_file(root, error)) return root;
+  const std::string inside = root + "/tree.txt";
+  return std::filesystem::is_regular_file(inside, error) ? inside : std::string();
+}
+
+hwdb::Result<SysTree> read_tree(const std::string& path) {
+  auto file = hwdb::FileReader::open(path);
+  if (!file) return file.error();
+  const auto text = file->read_text(kMaxTreeBytes);
+  if (!text) return text.error();
+  return SysTree::parse(*text, path);
+}
 
 std::string canonical(const std::string& path) {
   std::error_code error;
@@ -71,26 +90,45 @@ std::optional<std::vector<std::uint32_t>> parse_cpu_list(std::string_view text) 
 
 SysRoot::SysRoot(std::string root) {
   if (root.empty() || root == "/") return;
+  if (const std::string path = tree_file_of(root); !path.empty()) {
+    // One that cannot be read holds nothing: check() says why.
+    auto tree = read_tree(path);
+    tree_ = std::make_shared<const SysTree>(tree ? std::move(*tree) : SysTree());
+    return;
+  }
   root_ = canonical(root);
   // A root that does not exist holds nothing; it must not become the running system.
   if (root_.empty()) root_ = root;
   if (root_ == "/") root_.clear();
 }
 
+hwdb::Status SysRoot::check(const std::string& root) {
+  if (const std::string path = tree_file_of(root); !path.empty()) {
+    if (const auto tree = read_tree(path); !tree) return tree.error();
+    return hwdb::Ok{};
+  }
+  std::error_code error;
+  if (std::filesystem::is_directory(root, error)) return hwdb::Ok{};
+  return hwdb::Error{"file.open", "no folder of a recorded machine, and no tree.txt", root, ""};
+}
+
 std::optional<std::string> SysRoot::real(std::string_view path) const {
   std::string full = root_ + std::string(path);
-  if (is_live()) return full;
+  if (root_.empty()) return full;
   full = canonical(full);
   if (!full.starts_with(root_ + "/")) return std::nullopt;
   return full;
 }
 
 bool SysRoot::exists(std::string_view path) const {
+  if (tree_) return tree_->resolve(path).has_value();
+  if (recorder_ != nullptr) recorder_->seen(path);
   const auto full = real(path);
   return full && ::access(full->c_str(), F_OK) == 0;
 }
 
 bool SysRoot::denied(std::string_view path) const {
+  if (tree_) return false;
   const auto full = real(path);
   return full && ::access(full->c_str(), F_OK) == 0 && ::access(full->c_str(), R_OK) != 0 &&
          errno == EACCES;
@@ -105,6 +143,21 @@ std::optional<std::string> SysRoot::read_text(std::string_view path, std::size_t
 }
 
 std::optional<std::string> SysRoot::read_head(std::string_view path, std::size_t bytes) const {
+  if (tree_) {
+    const auto full = tree_->resolve(path);
+    const SysTree::Node* node = full ? tree_->find(*full) : nullptr;
+    if (node == nullptr || node->kind != SysTree::Kind::file) return std::nullopt;
+    return node->text.substr(0, bytes);
+  }
+  auto text = read_file(path, bytes);
+  if (recorder_ != nullptr) {
+    recorder_->seen(path);
+    if (text) recorder_->file(path, *text);
+  }
+  return text;
+}
+
+std::optional<std::string> SysRoot::read_file(std::string_view path, std::size_t bytes) const {
   const auto full = real(path);
   if (!full) return std::nullopt;
   // O_NONBLOCK: a FIFO in a recording must not hang us.
@@ -148,6 +201,10 @@ std::vector<std::string> SysRoot::read_lines(std::string_view path) const {
 
 std::vector<std::string> SysRoot::list(std::string_view path) const {
   std::vector<std::string> names;
+  if (tree_) {
+    const auto folder = tree_->resolve(path);
+    return folder ? tree_->list(*folder) : names;
+  }
   const auto full = real(path);
   if (!full) return names;
   const std::unique_ptr<DIR, int (*)(DIR*)> dir(::opendir(full->c_str()), ::closedir);
@@ -157,17 +214,28 @@ std::vector<std::string> SysRoot::list(std::string_view path) const {
     if (name != "." && name != ".." && names.size() < kMaxEntries) names.emplace_back(name);
   }
   std::ranges::sort(names);
+  if (recorder_ != nullptr) recorder_->folder(path, names);
   return names;
 }
 
 std::string SysRoot::resolve(std::string_view path) const {
+  if (tree_) return tree_->resolve(path).value_or("");
+  if (recorder_ != nullptr) recorder_->seen(path);
   const std::string full = canonical(root_ + std::string(path));
-  if (is_live() || full.empty()) return full;
+  if (root_.empty() || full.empty()) return full;
   return full.starts_with(root_ + "/") ? full.substr(root_.size()) : std::string();
 }
 
 std::string SysRoot::link_name(std::string_view path) const {
   const std::size_t slash = path.rfind('/');
+  if (tree_) {
+    const auto above = tree_->resolve(path.substr(0, slash));
+    const SysTree::Node* node =
+        above ? tree_->find(*above + std::string(path.substr(slash))) : nullptr;
+    if (node == nullptr || node->kind != SysTree::Kind::link) return "";
+    return node->text.substr(node->text.rfind('/') + 1);  // npos + 1 is 0
+  }
+  if (recorder_ != nullptr) recorder_->seen(path);
   const auto folder = real(path.substr(0, slash));
   if (!folder || slash == std::string_view::npos) return "";
   // Read as text: in a recording the target need not exist.

@@ -3,25 +3,37 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
 
+#include "hwdb/result.h"
+#include "probes/sys_recorder.h"
+#include "probes/sys_tree.h"
+
 namespace probes {
 
-/// The files of /sys, /proc and /etc below a root: the running system's ("") or a recorded
-/// machine's. Nothing is read outside the root, whatever links a recording holds, and no more of a
-/// file than `kMaxFileBytes`. All that cannot be read, is empty or is no number is absent.
+/// The files of /sys, /proc and /etc below a root: the running system's (""), a recorded machine's
+/// in a folder, or a tree.txt (or the folder that it is in). Nothing is read outside the root,
+/// whatever links a recording holds, and no more of a file than `kMaxFileBytes`. All that cannot be
+/// read, is empty or is no number is absent.
 class SysRoot {
  public:
   static constexpr std::size_t kMaxFileBytes = std::size_t{4} << 20;
   static constexpr std::size_t kMaxEntries = 65536;
 
   explicit SysRoot(std::string root = "");
+  /// The running system, read as a recorded one is; `recorder` gets all that is read.
+  explicit SysRoot(SysRecorder* recorder) : recorder_(recorder) {}
+  /// A recorded machine that is in memory already.
+  explicit SysRoot(SysTree tree) : tree_(std::make_shared<const SysTree>(std::move(tree))) {}
+  /// Why a root cannot be used: file.open, or the errors of SysTree::parse.
+  static hwdb::Status check(const std::string& root);
 
-  bool is_live() const { return root_.empty(); }
-  const std::string& root() const { return root_; }
+  /// Whether answers about the running system may also come from elsewhere: from its drivers.
+  bool is_live() const { return root_.empty() && !tree_ && recorder_ == nullptr; }
 
   bool exists(std::string_view path) const;
   /// The file's text without trailing space, line ends or zero bytes; absent when it is empty,
@@ -48,7 +60,11 @@ class SysRoot {
   /// The real path to open; absent when it leads outside the root.
   std::optional<std::string> real(std::string_view path) const;
 
-  std::string root_;  // without links or a slash at its end
+  std::optional<std::string> read_file(std::string_view path, std::size_t bytes) const;
+
+  std::string root_;                     // without links or a slash at its end
+  std::shared_ptr<const SysTree> tree_;  // in place of files
+  SysRecorder* recorder_ = nullptr;
 };
 
 /// "value" of a "key : value" line, trimmed; absent when the line has another key.

@@ -83,6 +83,12 @@ class DeviceReader {
     const bool knows_driver =
         api_ >= VK_API_VERSION_1_2 || has(VK_KHR_DRIVER_PROPERTIES_EXTENSION_NAME);
     const bool knows_pci = has(VK_EXT_PCI_BUS_INFO_EXTENSION_NAME);
+    VkPhysicalDeviceSubgroupSizeControlProperties control{};
+    control.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SUBGROUP_SIZE_CONTROL_PROPERTIES;
+    VkPhysicalDeviceShaderIntegerDotProductProperties dot{};
+    dot.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SHADER_INTEGER_DOT_PRODUCT_PROPERTIES;
+    if (has(VK_EXT_SUBGROUP_SIZE_CONTROL_EXTENSION_NAME)) vulkan_chain(&head, &control);
+    if (has(VK_KHR_SHADER_INTEGER_DOT_PRODUCT_EXTENSION_NAME)) vulkan_chain(&head, &dot);
     vulkan_chain(&head, &id);
     vulkan_chain(&head, &subgroup);
     vulkan_chain(&head, &limits);
@@ -92,6 +98,10 @@ class DeviceReader {
     out_.uuid = hex(id.deviceUUID);
     if (id.deviceLUIDValid == VK_TRUE) out_.luid = hex(id.deviceLUID);
     out_.subgroup_size = subgroup.subgroupSize;
+    const bool varies = control.maxSubgroupSize != 0;
+    out_.min_subgroup_size = varies ? control.minSubgroupSize : subgroup.subgroupSize;
+    out_.max_subgroup_size = varies ? control.maxSubgroupSize : subgroup.subgroupSize;
+    out_.int_dot = dot.integerDotProduct4x8BitPackedSignedAccelerated == VK_TRUE;
     out_.max_allocation_bytes = limits.maxMemoryAllocationSize;
     if (knows_driver) {
       out_.driver_id = static_cast<std::uint32_t>(driver.driverID);
@@ -114,7 +124,13 @@ class DeviceReader {
     vulkan_chain(&head, &storage);
     if (api_ >= VK_API_VERSION_1_2 || has(VK_KHR_SHADER_FLOAT16_INT8_EXTENSION_NAME))
       vulkan_chain(&head, &small);
+    vulkan_registry::CooperativeMatrixFeatures matrix;
+    vulkan_registry::Bfloat16Features bfloat16;
+    if (has(vulkan_registry::kCooperativeMatrix)) vulkan_chain(&head, &matrix);
+    if (has(vulkan_registry::kBfloat16)) vulkan_chain(&head, &bfloat16);
     calls_.GetPhysicalDeviceFeatures2(device_, &head);
+    out_.matrix = matrix.cooperativeMatrix == VK_TRUE;
+    out_.matrix_bf16 = bfloat16.shaderBFloat16CooperativeMatrix == VK_TRUE;
     out_.storage_16bit = storage.storageBuffer16BitAccess == VK_TRUE;
     out_.shader_float16 = small.shaderFloat16 == VK_TRUE;
     out_.shader_int8 = small.shaderInt8 == VK_TRUE;

@@ -24,13 +24,16 @@ struct VulkanDevice {
   std::uint32_t vendor_id = 0, device_id = 0;  // PCI's where the vendor has one
   std::uint32_t driver_id = 0;                 // VkDriverId, 0 before Vulkan 1.2
   std::string driver_name, driver_info;
-  std::string api_version;                 // "1.3.230"
-  std::string uuid, luid;                  // hexadecimal, "" unknown
-  std::string pci_address;                 // "0000:01:00.0", "" when the driver does not say
-  std::uint32_t subgroup_size = 0;         // 0 before Vulkan 1.1
+  std::string api_version;          // "1.3.230"
+  std::string uuid, luid;           // hexadecimal, "" unknown
+  std::string pci_address;          // "0000:01:00.0", "" when the driver does not say
+  std::uint32_t subgroup_size = 0;  // 0 before Vulkan 1.1
+  std::uint32_t min_subgroup_size = 0, max_subgroup_size = 0;  // subgroup_size where it is fixed
   std::uint64_t max_buffer_bytes = 0;      // largest storage buffer that a shader can address
   std::uint64_t max_allocation_bytes = 0;  // 0 unknown
   bool storage_16bit = false, shader_float16 = false, shader_int8 = false;
+  bool int_dot = false;                      // dot products of 4 x int8, and the driver says fast
+  bool matrix = false, matrix_bf16 = false;  // cooperative matrices
   std::vector<VulkanHeap> heaps;
 };
 

@@ -139,7 +139,12 @@ Outcome detect_cpu(Scene* scene) {
   const auto product = scene->sys.read_text("/sys/class/dmi/id/product_name", 256);
   if (cpu.name.empty() && product && product->find("DGX_Spark") != std::string::npos)
     cpu.name = "NVIDIA GB10";
+  // Firmware names the chip by its maker's JEDEC number: NVIDIA's T241 is sold as Grace.
+  const auto soc = scene->sys.read_text("/sys/devices/soc0/soc_id", 64);
+  if (cpu.name.empty() && soc && *soc == "jep106:036b:0241") cpu.name = "NVIDIA Grace";
   if (cpu.name.empty()) cpu.name = name_of_arm_core(implementer, part);
+  cpu.governor = scene->sys.read_text("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor", 64)
+                     .value_or("");
   if (head.empty()) return {Status::error, "/proc/cpuinfo is not readable"};
   if (cpu.name.empty()) return {Status::ok, "the processor does not say its name"};
   return {Status::ok, cpu.name};

@@ -118,6 +118,73 @@ void fill_own_memory(const GpuSighting& gpu, GpuInfo* out) {
   if (heaps.budget) out->available = detected(*heaps.budget, "Vulkan: heap budget");
 }
 
+/// The four views of shared memory, each from whoever knows it.
+void fill_pool(const Scene& scene, const GpuSighting& gpu, GpuInfo* out) {
+  const std::string driver = "kernel driver " + gpu.kernel_driver;
+  if (gpu.vendor_id == kAmd && gpu.vram_bytes) out->carve_out = detected(*gpu.vram_bytes, driver);
+  if (gpu.gtt_bytes) out->shared_limit = detected(*gpu.gtt_bytes, driver);
+  if (gpu.vulkan) {
+    if (const auto budget = local_heaps(*gpu.vulkan).budget)
+      out->heap_budget = detected(*budget, "Vulkan: heap budget");
+  }
+  out->reclaimable = scene.machine.memory.available;
+}
+
+void fill_abilities(const GpuSighting& gpu, GpuInfo* out) {
+  const auto clock = [&](const std::optional<double>& hz) -> std::optional<Sourced<hwdb::Hertz>> {
+    if (!hz) return std::nullopt;
+    return Sourced<hwdb::Hertz>{hwdb::Hertz(*hz), Basis::detected,
+                                "kernel driver " + gpu.kernel_driver, ""};
+  };
+  out->core_clock = clock(gpu.core_clock_hz);
+  out->memory_clock = clock(gpu.memory_clock_hz);
+  if (!gpu.vulkan) return;
+  const VulkanDevice& d = *gpu.vulkan;
+  out->min_subgroup = d.min_subgroup_size;
+  out->max_subgroup = d.max_subgroup_size;
+  const std::pair<bool, const char*> abilities[] = {
+      {d.storage_16bit, "storage16"}, {d.shader_float16, "fp16"}, {d.shader_int8, "int8"},
+      {d.int_dot, "int8_dot"},        {d.matrix, "matrix"},       {d.matrix_bf16, "matrix_bf16"}};
+  for (const auto& [there, name] : abilities) {
+    if (there) out->features.emplace_back(name);
+  }
+}
+
+/// Grace is named after the module it is soldered on, by which the catalogue knows it.
+bool is_grace_hopper(const Scene& scene, const GpuSighting& gpu) {
+  constexpr std::uint32_t kGh200 = 0x2342, kGh200Large = 0x2348;
+  return gpu.vendor_id == kNvidia && scene.machine.cpu.name.starts_with("NVIDIA Grace") &&
+         (gpu.device_id == kGh200 || gpu.device_id == kGh200Large);
+}
+
+/// The driver lends the GPU's own memory to the system as nodes without processors: it is taken
+/// back, or it would count twice.
+void take_back_lent_memory(Scene* scene) {
+  std::uint64_t lent = 0;
+  constexpr std::string_view kNodes = "/sys/devices/system/node";
+  for (const std::string& entry : scene->sys.list(kNodes)) {
+    const std::string base = fmt::format("{}/{}", kNodes, entry);
+    const auto mask = scene->sys.read_text(base + "/cpumap");
+    if (!mask || mask->find_first_not_of("0,") != std::string::npos) continue;
+    for (const std::string& line : scene->sys.read_lines(base + "/meminfo")) {
+      const std::size_t at = line.find("MemTotal:");
+      const std::size_t unit = line.rfind("kB");
+      if (at == std::string::npos || unit == std::string::npos || unit < at + 9) continue;
+      std::uint64_t bytes = 0;
+      const auto kib = parse_number(std::string_view(line).substr(at + 9, unit - at - 9));
+      if (kib && hwdb::checked_mul(*kib, 1024, &bytes)) hwdb::checked_add(lent, bytes, &lent);
+    }
+  }
+  auto& total = scene->machine.memory.total;
+  if (lent == 0 || lent >= total.value.value) return;
+  total.value = Bytes(total.value.value - lent);
+  auto& available = scene->machine.memory.available;
+  if (available && available->value > total.value) available->value = total.value;
+  scene->machine.notes.push_back(
+      fmt::format("{} of the system's memory is the GPU's own and is counted there.",
+                  hwdb::format_bytes(Bytes(lent))));
+}
+
 /// Memory that is the system's: what the GPU may use of it, never more than there is.
 void fill_shared_memory(const Scene& scene, const GpuSighting& gpu, GpuInfo* out) {
   const std::uint64_t system = scene.machine.memory.total.value.value;
@@ -172,8 +239,12 @@ GpuInfo info_of(Scene* scene, const GpuSighting& gpu) {
     fill_own_memory(gpu, &out);
   } else {
     fill_shared_memory(*scene, gpu, &out);
+    fill_pool(*scene, gpu, &out);
   }
-  if (gpu.link && out.kind == GpuInfo::Kind::discrete) {
+  fill_abilities(gpu, &out);
+  if (is_grace_hopper(*scene, gpu)) {
+    out.link_name = "NVLink-C2C";  // the PCIe link is for control only
+  } else if (gpu.link && out.kind == GpuInfo::Kind::discrete) {
     out.host_link = {hwdb::BytesPerSecond(gpu.link->bytes_per_second()), Basis::detected,
                      "PCIe width as trained, best speed of both ends", ""};
     out.link_name = gpu.link->name();
@@ -188,6 +259,9 @@ GpuInfo info_of(Scene* scene, const GpuSighting& gpu) {
   const auto note = [&](std::string_view sentence) {
     scene->machine.notes.push_back(fmt::format("{} {}", out.name, sentence));
   };
+  if (out.link_name.starts_with("PCIe") && gpu.max_lanes > gpu.link->lanes)
+    note(
+        fmt::format("uses {} of its {} lanes: {}.", gpu.link->lanes, gpu.max_lanes, out.link_name));
   if (gpu.asleep && out.kind == GpuInfo::Kind::discrete)
     note("is asleep and was not woken to ask it; `doctor` asks.");
   if (gpu.nvml && gpu.nvml->mig) note("is cut into MIG slices; its memory is not one pool.");
@@ -210,6 +284,7 @@ void add_board_gpu(Scene* scene) {
   gpu.backend = jetson ? GpuInfo::Backend::cuda : GpuInfo::Backend::vulkan;  // Linux has no Metal
   gpu.memory =
       detected(scene->machine.memory.total.value.value, "unified with the system's memory");
+  gpu.reclaimable = scene->machine.memory.available;
   scene->machine.gpus.push_back(std::move(gpu));
 }
 
@@ -221,6 +296,11 @@ Outcome join_gpus(Scene* scene) {
     if (a.pci_address.empty() != b.pci_address.empty()) return b.pci_address.empty();
     return a.pci_address < b.pci_address;
   });
+  if (std::ranges::any_of(scene->gpus,
+                          [&](const GpuSighting& g) { return is_grace_hopper(*scene, g); })) {
+    scene->machine.cpu.name = "NVIDIA Grace (GH200)";
+    take_back_lent_memory(scene);
+  }
   for (const GpuSighting& gpu : scene->gpus) scene->machine.gpus.push_back(info_of(scene, gpu));
   add_board_gpu(scene);
   auto& gpus = scene->machine.gpus;

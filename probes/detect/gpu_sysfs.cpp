@@ -18,12 +18,29 @@ std::optional<double> hwmon_watts(const SysRoot& sys, const std::string& device,
   return std::nullopt;
 }
 
+constexpr double kMegahertz = 1e6, kMaxMegahertz = 20000;
+
+/// The highest of amdgpu's levels, "2: 2304Mhz *", in Hz.
+std::optional<double> highest_level(const SysRoot& sys, const std::string& file) {
+  std::optional<double> best;
+  for (const std::string& line : sys.read_lines(file)) {
+    const std::size_t colon = line.find(':'), unit = line.find("Mhz");
+    if (colon == std::string::npos || unit == std::string::npos || unit < colon) continue;
+    const auto mhz = parse_number(std::string_view(line).substr(colon + 1, unit - colon - 1));
+    if (!mhz || *mhz == 0 || static_cast<double>(*mhz) > kMaxMegahertz) continue;
+    best = std::max(best.value_or(0), static_cast<double>(*mhz) * kMegahertz);
+  }
+  return best;
+}
+
 void read_amdgpu(const SysRoot& sys, const std::string& device, GpuSighting* gpu) {
   gpu->vram_bytes = sys.read_number(device + "/mem_info_vram_total");
   gpu->vram_used_bytes = sys.read_number(device + "/mem_info_vram_used");
   gpu->gtt_bytes = sys.read_number(device + "/mem_info_gtt_total");
   gpu->kernel_name = sys.read_text(device + "/product_name", 256).value_or("");
   gpu->power_limit_watts = hwmon_watts(sys, device, "power1_cap");
+  gpu->core_clock_hz = highest_level(sys, device + "/pp_dpm_sclk");
+  gpu->memory_clock_hz = highest_level(sys, device + "/pp_dpm_mclk");
   // The driver makes these only for cards: a processor's own graphics has neither chips of a memory
   // maker nor a bus to count on.
   gpu->known_discrete =
@@ -39,7 +56,16 @@ void read_intel(const SysRoot& sys, const std::string& device, GpuSighting* gpu)
   for (const std::string& node : sys.list(device + "/drm")) {
     if (!gpu->vram_bytes && node.starts_with("card"))
       gpu->vram_bytes = sys.read_number(fmt::format("{}/drm/{}/lmem_total_bytes", device, node));
+    // i915; xe has it below its tile.
+    if (node.starts_with("card")) {
+      const auto mhz = sys.read_number(fmt::format("{}/drm/{}/gt_RP0_freq_mhz", device, node));
+      if (mhz && *mhz > 0 && static_cast<double>(*mhz) <= kMaxMegahertz)
+        gpu->core_clock_hz = static_cast<double>(*mhz) * kMegahertz;
+    }
   }
+  const auto mhz = sys.read_number(device + "/tile0/gt0/freq0/rp0_freq");
+  if (mhz && *mhz > 0 && static_cast<double>(*mhz) <= kMaxMegahertz)
+    gpu->core_clock_hz = static_cast<double>(*mhz) * kMegahertz;
 }
 
 void read_nvidia(const SysRoot& sys, GpuSighting* gpu) {

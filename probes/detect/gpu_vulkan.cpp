@@ -90,7 +90,7 @@ Attempt ask(const DetectOptions& options, const std::string& manifests, double d
     request.environment.emplace_back("VK_ICD_FILENAMES", manifests);  // its name before 2022
   }
   // llvmpipe brings LLVM along, which takes longer to load than all else together.
-  if (!options.force_vulkan)
+  if (!options.force_vulkan && !options.complete)
     request.environment.emplace_back("VK_LOADER_DRIVERS_DISABLE", "*lvp_icd*,*swiftshader*");
   const engine::ChildOutcome child = engine::run_child(request);
   Attempt attempt;
@@ -163,14 +163,15 @@ Outcome detect_gpu_vulkan(Scene* scene) {
   if (!scene->sys.is_live()) return {Status::skipped, "a recorded machine has no drivers to ask"};
   if (!options.ask_vulkan) return {Status::skipped, "not asked for"};
   if (!options.force_vulkan) {
-    if (scene->gpus.empty() && !has_gpu_node(scene->sys))
+    const bool all = options.complete;
+    if (!all && scene->gpus.empty() && !has_gpu_node(scene->sys))
       return {Status::skipped, "no GPU device node; only a software renderer could answer"};
     if (std::ranges::any_of(scene->gpus, &GpuSighting::asleep))
       return {Status::skipped, "a GPU is asleep and is not woken just to list it"};
     const auto complete = [](const GpuSighting& g) {
       return g.nvml && !g.nvml->name.empty() && g.nvml->memory_total_bytes;
     };
-    if (!scene->gpus.empty() && std::ranges::all_of(scene->gpus, complete))
+    if (!all && !scene->gpus.empty() && std::ranges::all_of(scene->gpus, complete))
       return {Status::skipped, "NVML has answered for every GPU"};
   }
   Attempt all = ask(options, joined(options.vulkan_drivers), options.deadline_seconds);

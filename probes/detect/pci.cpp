@@ -47,12 +47,6 @@ std::optional<PcieLink> link_above(const SysRoot& sys, const std::string& device
   return PcieLink{generation, static_cast<std::uint32_t>(*lanes)};
 }
 
-/// "0000:01:00.0"; domains may have more digits.
-bool is_address(std::string_view text) {
-  return std::ranges::count(text, ':') == 2 && std::ranges::count(text, '.') == 1 &&
-         text.find_first_not_of("0123456789abcdef:.") == std::string_view::npos;
-}
-
 /// The narrowest link between a card and the processor.
 std::optional<PcieLink> link_to_host(const SysRoot& sys, const std::string& address,
                                      std::uint32_t vendor) {
@@ -61,7 +55,7 @@ std::optional<PcieLink> link_to_host(const SysRoot& sys, const std::string& addr
   std::vector<std::string> chain;
   for (std::size_t at = 0; at < real.size();) {
     const std::size_t end = std::min(real.find('/', at + 1), real.size());
-    if (is_address(std::string_view(real).substr(at + 1, end - at - 1)))
+    if (is_pci_address(std::string_view(real).substr(at + 1, end - at - 1)))
       chain.push_back(real.substr(0, end));
     at = end;
   }
@@ -83,6 +77,16 @@ std::optional<PcieLink> link_to_host(const SysRoot& sys, const std::string& addr
 }
 
 }  // namespace
+
+bool is_pci_address(std::string_view text) {
+  return std::ranges::count(text, ':') == 2 && std::ranges::count(text, '.') == 1 &&
+         text.find_first_not_of("0123456789abcdef:.") == std::string_view::npos;
+}
+
+std::optional<PcieLink> pcie_link_to(const SysRoot& sys, const std::string& address) {
+  if (!is_pci_address(address)) return std::nullopt;
+  return link_to_host(sys, address, 0);
+}
 
 std::string_view gpu_vendor(std::uint32_t vendor_id) {
   const auto* it = std::ranges::find(kVendors, vendor_id, &Vendor::id);
@@ -136,6 +140,8 @@ Outcome detect_pci(Scene* scene) {
     gpu.kernel_driver = sys.link_name(base + "/driver");
     gpu.asleep = sys.read_text(base + "/power/runtime_status", 64).value_or("") == "suspended";
     gpu.link = link_to_host(sys, address, vendor_id);
+    if (const auto lanes = sys.read_number(base + "/max_link_width"); lanes && *lanes <= 32)
+      gpu.max_lanes = static_cast<std::uint32_t>(*lanes);
     scene->gpus.push_back(std::move(gpu));
   }
   std::string reason =

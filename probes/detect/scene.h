@@ -40,10 +40,12 @@ struct GpuSighting {
   std::string kernel_driver;  // "amdgpu", "nvidia", "i915"...
   bool asleep = false;        // switched off by runtime power management
   std::optional<PcieLink> link;
+  std::uint32_t max_lanes = 0;  // of the card itself; 0 unknown
   // The kernel driver's files.
   std::string kernel_name, kernel_uuid, kernel_version;
   std::optional<std::uint64_t> vram_bytes, vram_used_bytes, gtt_bytes;
   std::optional<double> power_limit_watts;
+  std::optional<double> core_clock_hz, memory_clock_hz;  // highest
   bool known_discrete = false;  // the driver has files that only cards of their own have
   // The vendors' libraries.
   std::optional<engine::NvmlDevice> nvml;
@@ -68,9 +70,10 @@ struct Detector {
   Outcome (*run)(Scene*);
 };
 
-Outcome detect_board(Scene* scene);        // device tree: Raspberry Pi, Jetson, Apple
-Outcome detect_cpu(Scene* scene);          // name and instruction sets
-Outcome detect_memory(Scene* scene);       // size and what is free
+Outcome detect_board(Scene* scene);           // device tree: Raspberry Pi, Jetson, Apple
+Outcome detect_cpu(Scene* scene);             // name and instruction sets
+Outcome detect_memory(Scene* scene);          // size and what is free
+Outcome detect_memory_modules(Scene* scene);  // type, rate and channels, by the firmware
 Outcome detect_topology(Scene* scene);     // packages, cores, kinds, caches, NUMA: the hwloc room
 Outcome detect_limits(Scene* scene);       // cgroup, affinity
 Outcome detect_environment(Scene* scene);  // system, hypervisor, container, WSL
@@ -79,11 +82,17 @@ Outcome detect_pci(Scene* scene);          // display devices on the bus, and th
 Outcome detect_gpu_sysfs(Scene* scene);    // what amdgpu, i915, xe and nvidia say in files
 Outcome detect_gpu_nvml(Scene* scene);     // in a child process
 Outcome detect_gpu_vulkan(Scene* scene);   // in a child process
+Outcome detect_disks(Scene* scene);        // what models are loaded from
 Outcome join_gpus(Scene* scene);           // sightings → Machine.gpus
 
 /// Whether the machine has any device node through which a GPU driver could answer.
 bool has_gpu_node(const SysRoot& sys);
 /// Vendors whose display devices can compute: PCI vendor id → name; "" for all others.
 std::string_view gpu_vendor(std::uint32_t vendor_id);
+/// "0000:01:00.0"; domains may have more digits.
+bool is_pci_address(std::string_view text);
+/// The narrowest link between a device and the processor; absent when it is part of it, or nobody
+/// says.
+std::optional<PcieLink> pcie_link_to(const SysRoot& sys, const std::string& address);
 
 }  // namespace probes
