@@ -27,7 +27,9 @@ constexpr std::array kExcerpts = {
 // Firmware tables hold serial numbers throughout; what they say is kept by udev, too.
 constexpr std::string_view kNeverKept = "/sys/firmware/dmi/";
 
+/// By its key: among the flags of a processor stands "serialize".
 bool names_one_thing(std::string_view line) {
+  line = line.substr(0, line.find_first_of(":="));
   for (const std::string_view word : {"SERIAL", "Serial", "serial", "ASSET_TAG"}) {
     if (line.find(word) != std::string_view::npos) return true;
   }
@@ -65,10 +67,11 @@ std::string SysRecorder::follow(std::string_view path) {
   // A link to a process that will be gone.
   if (path.starts_with("/proc/self")) return std::string(path);
   std::error_code error;
-  const fs::path real = fs::canonical(fs::path(path), error);
+  const fs::path real = fs::canonical(path, error);
   if (error) return "";
   fs::path at;
-  std::vector<fs::path> rest(fs::path(path).begin(), fs::path(path).end());
+  const fs::path whole(path);
+  std::vector<fs::path> rest(whole.begin(), whole.end());
   int links = 0;
   while (!rest.empty() && links < 40) {
     const fs::path part = rest.front();
