@@ -66,6 +66,21 @@ bool is_product(const TensorInfo& info) {
          name.find("conv1d") == std::string_view::npos;
 }
 
+bool is_looked_up(const PlannedTensor& tensor) {
+  return tensor.role == TensorRole::token_embedding ||
+         tensor.role == TensorRole::position_embedding ||
+         tensor.role == TensorRole::per_layer_embedding;
+}
+
+bool is_in_layer(const PlannedTensor& tensor) {
+  // A file of an unknown architecture may have more blocks than its header could say.
+  return tensor.layer >= 0 && static_cast<std::uint32_t>(tensor.layer) < limits::kLayers;
+}
+
+double used_expert_share(const ModelShape& shape) {
+  return shape.n_experts > 0 ? static_cast<double>(shape.n_experts_used) / shape.n_experts : 1.0;
+}
+
 /// Sums tensors into a ModelCosts.
 class CostSum {
  public:
@@ -80,11 +95,6 @@ class CostSum {
 
  private:
   LayerCosts* layer_of(const PlannedTensor& tensor);
-  bool is_mtp(const PlannedTensor& tensor) const {
-    return tensor.role == TensorRole::mtp ||
-           (costs_.shape.known_architecture && tensor.layer >= 0 &&
-            static_cast<std::uint32_t>(tensor.layer) >= costs_.shape.n_layers);
-  }
   void sum(std::uint64_t bytes, std::uint64_t* total) {
     overflow_ = !checked_add(*total, bytes, total) || overflow_;
   }
@@ -112,10 +122,7 @@ CostSum::CostSum(const ModelShape& shape, std::string quant) {
 }
 
 LayerCosts* CostSum::layer_of(const PlannedTensor& tensor) {
-  // A file of an unknown architecture may have more blocks than its header could say.
-  if (tensor.layer < 0 || static_cast<std::uint32_t>(tensor.layer) >= limits::kLayers) {
-    return nullptr;
-  }
+  if (!is_in_layer(tensor)) return nullptr;
   const auto index = static_cast<std::size_t>(tensor.layer);
   if (index >= costs_.layers.size()) costs_.layers.resize(index + 1);
   return &costs_.layers[index];
@@ -124,7 +131,7 @@ LayerCosts* CostSum::layer_of(const PlannedTensor& tensor) {
 void CostSum::add_bytes(const PlannedTensor& tensor) {
   const std::uint64_t bytes = tensor.info.bytes;
   sum(bytes, &costs_.tensor_bytes);
-  if (is_mtp(tensor)) {
+  if (is_draft_tensor(costs_.shape, tensor)) {
     sum(bytes, &costs_.mtp_bytes);
     return;
   }
@@ -163,29 +170,19 @@ void CostSum::add_arithmetic(const PlannedTensor& tensor) {
   if (is_computed(tensor.info) || tensor.role == TensorRole::side_tower) return;
   const auto elements = static_cast<double>(tensor.info.elements());
   elements_ += elements;
-  if (is_mtp(tensor)) return;
+  if (is_draft_tensor(costs_.shape, tensor)) return;
   const ModelShape& shape = costs_.shape;
-  const double used_share =
-      shape.n_experts > 0 ? static_cast<double>(shape.n_experts_used) / shape.n_experts : 1.0;
   const bool routed = tensor.role == TensorRole::routed_experts;
   costs_.params_total += elements;
-  costs_.params_active += routed ? elements * used_share : elements;
+  costs_.params_active += routed ? elements * used_expert_share(shape) : elements;
   if (tensor.role == TensorRole::token_embedding) tied_elements_ += elements;
-  const bool looked_up = tensor.role == TensorRole::token_embedding ||
-                         tensor.role == TensorRole::position_embedding ||
-                         tensor.role == TensorRole::per_layer_embedding;
-  if (looked_up || !is_matrix(tensor.info)) return;
+  const TokenFlops flops = flops_per_token(shape, tensor);
+  costs_.output_flops_per_token += flops.output;
   LayerCosts* layer = layer_of(tensor);
-  if (layer == nullptr) {
-    costs_.output_flops_per_token += 2.0 * elements;
-    return;
-  }
-  if (is_product(tensor.info)) ++layer->n_matmuls;
-  if (routed) {
-    layer->expert_flops_per_token += 2.0 * elements * used_share;
-  } else {
-    layer->dense_flops_per_token += 2.0 * elements;
-  }
+  if (layer == nullptr) return;
+  if (!is_looked_up(tensor) && is_product(tensor.info)) ++layer->n_matmuls;
+  layer->expert_flops_per_token += flops.experts;
+  layer->dense_flops_per_token += flops.dense;
 }
 
 Result<ModelCosts> CostSum::finish(Bytes file_bytes) {
@@ -235,6 +232,29 @@ bool stays_16_bit(const PlannedTensor& tensor, bool tables_too) {
 }
 
 }  // namespace
+
+bool is_draft_tensor(const ModelShape& shape, const PlannedTensor& tensor) {
+  return tensor.role == TensorRole::mtp ||
+         (shape.known_architecture && tensor.layer >= 0 &&
+          static_cast<std::uint32_t>(tensor.layer) >= shape.n_layers);
+}
+
+TokenFlops flops_per_token(const ModelShape& shape, const PlannedTensor& tensor) {
+  TokenFlops flops;
+  if (is_computed(tensor.info) || tensor.role == TensorRole::side_tower ||
+      is_draft_tensor(shape, tensor) || is_looked_up(tensor) || !is_matrix(tensor.info)) {
+    return flops;
+  }
+  const double all = 2.0 * static_cast<double>(tensor.info.elements());
+  if (!is_in_layer(tensor)) {
+    flops.output = all;
+  } else if (tensor.role == TensorRole::routed_experts) {
+    flops.experts = all * used_expert_share(shape);
+  } else {
+    flops.dense = all;
+  }
+  return flops;
+}
 
 Result<ModelCosts> model_costs(const ModelShape& shape, std::string quant,
                                const std::vector<PlannedTensor>& tensors, Bytes file_bytes) {

@@ -53,6 +53,17 @@ struct ModelCosts {
   bool sizes_only = false;  // unknown architecture: bytes are exact, cache and speed are not known
 };
 
+/// FLOPs of one token with one tensor, by what reads it.
+struct TokenFlops {
+  double dense = 0;    // a layer's products for every token
+  double experts = 0;  // of n_experts_used of n_experts
+  double output = 0;   // outside the layers
+};
+TokenFlops flops_per_token(const ModelShape& shape, const PlannedTensor& tensor);
+
+/// True for the tensors of built-in draft layers.
+bool is_draft_tensor(const ModelShape& shape, const PlannedTensor& tensor);
+
 /// Sums a tensor list (of a file, or made by tensor_list and apply_preset) by layer and role.
 /// Error: model.overflow.
 Result<ModelCosts> model_costs(const ModelShape& shape, std::string quant,
