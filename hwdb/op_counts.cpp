@@ -59,13 +59,6 @@ double state_flops(const ModelShape& shape) {
   return 6.0 * elements;
 }
 
-/// A quantized matrix product; norms, biases and convolutions are vectors' work.
-bool is_product(const TensorInfo& info) {
-  const std::string_view name = info.name;
-  return is_matrix(info) && name.ends_with("weight") && !name.ends_with("_norm.weight") &&
-         name.find("conv1d") == std::string_view::npos;
-}
-
 bool is_looked_up(const PlannedTensor& tensor) {
   return tensor.role == TensorRole::token_embedding ||
          tensor.role == TensorRole::position_embedding ||
@@ -232,6 +225,12 @@ bool stays_16_bit(const PlannedTensor& tensor, bool tables_too) {
 }
 
 }  // namespace
+
+bool is_product(const TensorInfo& info) {
+  const std::string_view name = info.name;
+  return is_matrix(info) && name.ends_with("weight") && !name.ends_with("_norm.weight") &&
+         name.find("conv1d") == std::string_view::npos;
+}
 
 bool is_draft_tensor(const ModelShape& shape, const PlannedTensor& tensor) {
   return tensor.role == TensorRole::mtp ||

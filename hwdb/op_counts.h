@@ -61,6 +61,9 @@ struct TokenFlops {
 };
 TokenFlops flops_per_token(const ModelShape& shape, const PlannedTensor& tensor);
 
+/// A matrix that activations are multiplied by; norms, biases and convolutions are vectors' work.
+bool is_product(const TensorInfo& info);
+
 /// True for the tensors of built-in draft layers.
 bool is_draft_tensor(const ModelShape& shape, const PlannedTensor& tensor);
 
