@@ -195,6 +195,38 @@ Result<ModelCosts> CostSum::finish(Bytes file_bytes) {
   return std::move(costs_);
 }
 
+struct RepackRule {
+  TensorType type;
+  std::uint32_t avx2 = 0, avx512 = 0, neon = 0;  // rows must be a multiple; 0: stays as it is
+};
+// ggml_repack_get_optimal_repack_type of ggml/src/ggml-cpu/repack.cpp, llama.cpp de3ff815.
+const RepackRule kRepackRules[] = {
+    {tensor_type("Q4_0"), 8, 8, 4},  {tensor_type("Q4_K"), 8, 8, 8},
+    {tensor_type("Q2_K"), 0, 8, 0},  {tensor_type("Q5_K"), 0, 0, 8},
+    {tensor_type("Q6_K"), 0, 0, 8},  {tensor_type("IQ4_NL"), 8, 8, 4},
+    {tensor_type("MXFP4"), 8, 8, 4}, {tensor_type("Q8_0"), 0, 0, 4},
+};
+
+ModelCosts::RepackBytes repack_bytes(const ModelShape& shape,
+                                     const std::vector<PlannedTensor>& tensors) {
+  ModelCosts::RepackBytes sum;
+  for (const PlannedTensor& tensor : tensors) {
+    const TensorInfo& info = tensor.info;
+    const auto* rule = std::ranges::find(kRepackRules, info.type, &RepackRule::type);
+    if (rule == std::end(kRepackRules) || is_looked_up(tensor) || is_draft_tensor(shape, tensor) ||
+        tensor.role == TensorRole::side_tower || info.ne[3] != 1 || !is_product(info)) {
+      continue;
+    }
+    const auto bytes = [&](std::uint32_t multiple) {
+      return multiple > 0 && info.ne[1] % multiple == 0 ? info.bytes : 0;
+    };
+    sum.avx2 += bytes(rule->avx2);  // each bounded by the total, which is checked
+    sum.avx512 += bytes(rule->avx512);
+    sum.neon += bytes(rule->neon);
+  }
+  return sum;
+}
+
 std::vector<ModelCosts::TypeShare> type_shares(const std::vector<PlannedTensor>& tensors) {
   std::vector<ModelCosts::TypeShare> shares;
   for (const PlannedTensor& tensor : tensors) {
@@ -265,6 +297,7 @@ Result<ModelCosts> model_costs(const ModelShape& shape, std::string quant,
   auto costs = sum.finish(file_bytes);
   if (!costs) return costs;
   costs->types = type_shares(tensors);
+  costs->repack = repack_bytes(shape, tensors);
   costs->sizes_only = !shape.known_architecture;
   return costs;
 }

@@ -50,6 +50,13 @@ struct ModelCosts {
     std::uint64_t bytes;
   };
   std::vector<TypeShare> types;  // largest first; formats outside GGUF: their 16-bit part alone
+  /// Matrices outside the embedding that llama.cpp's CPU backend copies into another layout when it
+  /// has all of the model, by instruction set; the rest is used from the file's pages.
+  struct RepackBytes {
+    std::uint64_t avx2 = 0, avx512 = 0;  // avx512: with what avx2 repacks
+    std::uint64_t neon = 0;              // dot product or 8-bit matrix instructions
+  };
+  RepackBytes repack;
   bool sizes_only = false;  // unknown architecture: bytes are exact, cache and speed are not known
 };
 

@@ -164,5 +164,22 @@ TEST(OpCounts, ExpectedShareOfExperts) {
   EXPECT_EQ(expected_expert_share(8, 2, 0), 0);
 }
 
+TEST(OpCounts, WhatTheCpuBackendRepacks) {
+  // Llama 3 8B in Q4_0: all matrices of the blocks, none of the tables (the output is Q6_K).
+  const ModelCosts q4 = costs_of("llama-3-8b", "Q4_0");
+  const double weights = 32.0 * (2 * 4096 * 4096.0 + 2 * 4096 * 1024.0 + 3 * 4096 * 14336.0);
+  EXPECT_EQ(static_cast<double>(q4.repack.avx2), weights * 18 / 32);
+  EXPECT_EQ(q4.repack.avx512, q4.repack.avx2);
+  const double output = 4096.0 * 128256 * 210 / 256;
+  EXPECT_EQ(static_cast<double>(q4.repack.neon), weights * 18 / 32 + output);
+  const ModelCosts q8 = costs_of("llama-3-8b", "Q8_0");
+  EXPECT_EQ(q8.repack.avx2, 0u);
+  EXPECT_EQ(static_cast<double>(q8.repack.neon), (weights + 4096.0 * 128256) * 34 / 32);
+  EXPECT_EQ(costs_of("llama-3-8b", "F16").repack.neon, 0u);
+  // Q2_K has a layout for AVX-512 alone, and some of its tensors are Q3_K, which has none.
+  const ModelCosts q2 = costs_of("llama-3-8b", "Q2_K");
+  EXPECT_GT(q2.repack.avx512, q2.repack.avx2);
+}
+
 }  // namespace
 }  // namespace hwdb
