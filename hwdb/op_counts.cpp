@@ -217,6 +217,8 @@ ModelCosts::RepackBytes repack_bytes(const ModelShape& shape,
         tensor.role == TensorRole::side_tower || info.ne[3] != 1 || !is_product(info)) {
       continue;
     }
+    // Three dimensions are taken for experts alone, not for the heads of latent attention.
+    if (info.ne[2] != 1 && tensor.role != TensorRole::routed_experts) continue;
     const auto bytes = [&](std::uint32_t multiple) {
       return multiple > 0 && info.ne[1] % multiple == 0 ? info.bytes : 0;
     };

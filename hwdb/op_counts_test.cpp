@@ -181,5 +181,23 @@ TEST(OpCounts, WhatTheCpuBackendRepacks) {
   EXPECT_GT(q2.repack.avx512, q2.repack.avx2);
 }
 
+TEST(OpCounts, RepackedBytesAreWhatLlamaCppPrints) {
+  // MiB of the CPU_REPACK buffer on a processor with AVX-512 (llama.cpp v0.5.0, de3ff815).
+  struct Row {
+    const char *model, *preset;
+    double mib;
+  };
+  for (const Row& row : {Row{"deepseek-v2-lite", "Q4_K_M", 5545}, Row{"gemma-3-4b", "Q4_0", 1721},
+                         Row{"gpt-oss-120b", "MXFP4", 58092}, Row{"llama-3.1-8b", "F16", 0},
+                         Row{"llama-3.1-8b", "Q3_K_M", 1300}, Row{"llama-3.1-8b", "Q4_K_M", 3204},
+                         Row{"olmoe-1b-7b", "Q4_0", 3600}, Row{"qwen2.5-7b", "Q4_K_M", 2976},
+                         Row{"qwen3-30b-a3b", "Q4_K_M", 13432}, Row{"qwen3-8b", "Q6_K", 0},
+                         Row{"tinyllama-1.1b", "Q8_0", 0}}) {
+    const ModelCosts costs = costs_of(row.model, row.preset);
+    EXPECT_NEAR(static_cast<double>(costs.repack.avx512) / 1048576, row.mib, 1.0)
+        << row.model << " " << row.preset;
+  }
+}
+
 }  // namespace
 }  // namespace hwdb
