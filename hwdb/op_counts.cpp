@@ -92,7 +92,12 @@ class CostSum {
     overflow_ = !checked_add(*total, bytes, total) || overflow_;
   }
 
+  /// Keeps the type's density when `tensor` is the largest matrix of its kind so far.
+  void compare_size(const PlannedTensor& tensor);
+
   ModelCosts costs_;
+  std::uint64_t largest_block_ = 0, largest_expert_ = 0, largest_output_ = 0, largest_table_ = 0;
+  std::uint32_t table_density_ = 0;
   std::uint64_t tied_bytes_ = 0;
   double tied_elements_ = 0, elements_ = 0;
   bool has_output_ = false, overflow_ = false;
@@ -121,8 +126,33 @@ LayerCosts* CostSum::layer_of(const PlannedTensor& tensor) {
   return &costs_.layers[index];
 }
 
+void CostSum::compare_size(const PlannedTensor& tensor) {
+  if (!is_product(tensor.info)) return;
+  const auto keep = [&](std::uint64_t* largest, std::uint32_t* density) {
+    if (tensor.info.bytes <= *largest) return;
+    *largest = tensor.info.bytes;
+    *density = static_cast<std::uint32_t>(
+        std::lround(256.0 * static_cast<double>(tensor.info.bytes) /
+                    static_cast<double>(tensor.info.elements())));
+  };
+  switch (tensor.role) {
+    case TensorRole::attention:
+    case TensorRole::dense_ffn:
+      return keep(&largest_block_, &costs_.largest.block);
+    case TensorRole::routed_experts:
+      return keep(&largest_expert_, &costs_.largest.expert);
+    case TensorRole::output:
+      return keep(&largest_output_, &costs_.largest.output);
+    case TensorRole::token_embedding:
+      return keep(&largest_table_, &table_density_);
+    default:
+      return;
+  }
+}
+
 void CostSum::add_bytes(const PlannedTensor& tensor) {
   const std::uint64_t bytes = tensor.info.bytes;
+  compare_size(tensor);
   sum(bytes, &costs_.tensor_bytes);
   if (is_draft_tensor(costs_.shape, tensor)) {
     sum(bytes, &costs_.mtp_bytes);
@@ -181,6 +211,7 @@ void CostSum::add_arithmetic(const PlannedTensor& tensor) {
 Result<ModelCosts> CostSum::finish(Bytes file_bytes) {
   if (!has_output_) {
     costs_.output_is_tied = tied_bytes_ > 0;
+    if (table_density_ > 0) costs_.largest.output = table_density_;
     sum(tied_bytes_, &costs_.output_bytes);
     costs_.output_flops_per_token += 2.0 * tied_elements_;
   }

@@ -28,6 +28,15 @@ struct LayerCosts {
   std::uint32_t n_matmuls = 0;  // matrix products, for dispatch overhead
 };
 
+/// Bytes of 256 weights in the largest matrix of each kind: what a GPU needs room for when it
+/// borrows one from the host. The initial values are those of Q4_K_M.
+struct LargestMatrices {
+  std::uint32_t block = 210;   // attention and dense FFN
+  std::uint32_t expert = 210;  // routed experts
+  std::uint32_t output = 210;  // vocabulary
+  bool operator==(const LargestMatrices&) const = default;
+};
+
 /// A model with its weights typed: all that the estimators need, per layer, made once per model and
 /// quantization.
 struct ModelCosts {
@@ -57,6 +66,7 @@ struct ModelCosts {
     std::uint64_t neon = 0;              // dot product or 8-bit matrix instructions
   };
   RepackBytes repack;
+  LargestMatrices largest;
   bool sizes_only = false;  // unknown architecture: bytes are exact, cache and speed are not known
 };
 

@@ -13,6 +13,8 @@ namespace {
 // Names remembered of each kind. A model of 100 layers takes about 10 KB, so a full cache stays
 // within a few megabytes.
 constexpr std::size_t kRemembered = 512;
+// A model's graphs can take a few hundred kilobytes.
+constexpr std::size_t kRememberedGraphs = 64;
 
 /// All experts to RAM, in the spellings that people paste: "exps=CPU", "\\.ffn_.*_exps\\.=CPU".
 bool experts_to_cpu(std::string_view pattern) {
@@ -32,7 +34,8 @@ bool blank(std::string_view line) {
 
 hwdb::Result<Plan> plan_scenario(const Scenario& scenario, const ResolvedModel& model,
                                  const hwdb::Machine& machine, const hwdb::TariffRow* tariff,
-                                 const Assumptions* assumptions, const hwdb::CacheRecipe* recipe) {
+                                 const Assumptions* assumptions, const hwdb::CacheRecipe* recipe,
+                                 ComputeMemo* memo) {
   PlanInputs inputs;
   inputs.model = &model.costs;
   inputs.machine = &machine;
@@ -53,6 +56,7 @@ hwdb::Result<Plan> plan_scenario(const Scenario& scenario, const ResolvedModel& 
   inputs.tariff = tariff;
   inputs.assumptions = assumptions;
   inputs.cache_recipe = recipe;
+  inputs.compute_memo = memo;
   auto plan = make_plan(inputs);
   if (!plan) return plan;
   plan->scenario = scenario;
@@ -76,7 +80,9 @@ const hwdb::Result<T>& Batch::cached(Cache<T>* cache, const std::string& key, co
   const auto it = cache->find(key);
   if (it != cache->end()) return it->second;
   // Dropping all is enough: a run that names more than this has no favourites.
-  if (cache->size() >= kRemembered) cache->clear();
+  if (cache->size() >=
+      (std::is_same_v<T, std::shared_ptr<ComputeMemo>> ? kRememberedGraphs : kRemembered))
+    cache->clear();
   return cache->emplace(key, find()).first->second;
 }
 
@@ -109,9 +115,12 @@ hwdb::Result<Plan> Batch::plan(const Scenario& scenario) {
     if (!made) return made.error();
     return std::make_shared<const hwdb::CacheRecipe>(std::move(*made));
   });
+  const auto& memo = cached<std::shared_ptr<ComputeMemo>>(&memos_, scenario.model, [&] {
+    return std::make_shared<ComputeMemo>((*model)->costs.shape);
+  });
   // Without one make_plan tells the error, or that only sizes are known.
   return plan_scenario(scenario, **model, **machine, *tariff, sources_.assumptions,
-                       recipe ? recipe->get() : nullptr);
+                       recipe ? recipe->get() : nullptr, memo->get());
 }
 
 bool Batch::answer(std::string_view line, std::string* out) {

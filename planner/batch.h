@@ -25,12 +25,13 @@ struct ResolvedModel {
   std::vector<std::string> notes;
 };
 
-/// The plan of one scenario on the given records, with names and notes filled in. `recipe` as in
-/// PlanInputs. Errors as make_plan.
+/// The plan of one scenario on the given records, with names and notes filled in. `recipe` and
+/// `memo` as in PlanInputs. Errors as make_plan.
 hwdb::Result<Plan> plan_scenario(const Scenario& scenario, const ResolvedModel& model,
                                  const hwdb::Machine& machine, const hwdb::TariffRow* tariff,
                                  const Assumptions* assumptions,
-                                 const hwdb::CacheRecipe* recipe = nullptr);
+                                 const hwdb::CacheRecipe* recipe = nullptr,
+                                 ComputeMemo* memo = nullptr);
 
 /// How names become records: the only door of a batch to files and to this machine.
 struct BatchSources {
@@ -65,6 +66,7 @@ class Batch {
   Cache<std::shared_ptr<const hwdb::Machine>> machines_;
   Cache<const hwdb::TariffRow*> tariffs_;
   Cache<std::shared_ptr<const hwdb::CacheRecipe>> recipes_;
+  Cache<std::shared_ptr<ComputeMemo>> memos_;  // by model alone
   std::string key_;
 };
 

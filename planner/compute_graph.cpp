@@ -3,15 +3,17 @@
 
 #include <algorithm>
 
+#include "planner/compute_memo.h"
 #include "planner/decoder_graph.h"
 #include "planner/graph_schedule.h"
 
 namespace planner {
 namespace {
 
-constexpr std::uint32_t kHostAlignment = 32;
+constexpr std::uint32_t kHostAlignment = 32, kGpuAlignment = 128;
 
-ExtentValues values_for(const ComputeRequest& request, bool prompt) {
+ExtentValues values_for(const ComputeRequest& request, const hwdb::LargestMatrices& largest,
+                        bool prompt) {
   const std::uint64_t sequences = std::max<std::uint32_t>(request.n_seq, 1);
   const std::uint64_t streams = request.unified ? 1 : sequences;
   std::uint64_t tokens = prompt ? std::max<std::uint64_t>(request.n_tokens, 1) : sequences;
@@ -29,13 +31,25 @@ ExtentValues values_for(const ComputeRequest& request, bool prompt) {
   set(Extent::cells, request.cells);
   set(Extent::window_cells, request.window_cells);
   set(Extent::sequences, sequences);
+  set(Extent::block_matrix, largest.block);
+  set(Extent::expert_matrix, largest.expert);
+  set(Extent::output_matrix, largest.output);
   return values;
+}
+
+BufferLines lines_of(const ComputePlan& plan, const ComputeRequest& request,
+                     const hwdb::LargestMatrices& largest, bool prompt) {
+  std::array<std::uint32_t, kMaxGraphDevices> alignment;
+  alignment.fill(kGpuAlignment);
+  alignment[plan.n_gpus] = kHostAlignment;
+  return replay(prompt ? plan.prompt : plan.generation, values_for(request, largest, prompt),
+                alignment);
 }
 
 }  // namespace
 
-ComputePlan plan_compute(const hwdb::ModelShape& shape, const ComputeRequest& request,
-                         const ComputePlacement& placement) {
+ComputePlan plan_compute(const hwdb::ModelShape& shape, const BlockKinds& kinds,
+                         const ComputeRequest& request, const ComputePlacement& placement) {
   ComputePlan plan;
   plan.n_gpus = std::min<std::uint32_t>(placement.n_gpus, kMaxGraphDevices - 1);
   ScheduleOptions options;
@@ -43,10 +57,10 @@ ComputePlan plan_compute(const hwdb::ModelShape& shape, const ComputeRequest& re
   options.n_copies = static_cast<int>(placement.n_copies);
   if (!placement.offload_large_ops) options.offload_from_rows = 0;
   const auto script_of = [&](bool prompt) {
-    const ExtentValues values = values_for(request, prompt);
+    const ExtentValues values = values_for(request, placement.largest, prompt);
     const auto tokens =
         static_cast<std::uint32_t>(values[static_cast<std::size_t>(Extent::tokens)]);
-    return schedule(decoder_graph(shape, request, placement, tokens), options, values);
+    return schedule(decoder_graph(shape, kinds, request, placement, tokens), options, values);
   };
   plan.prompt = script_of(true);
   // One token a sequence needs less of the same, unless work on host weights then stays there.
@@ -56,25 +70,19 @@ ComputePlan plan_compute(const hwdb::ModelShape& shape, const ComputeRequest& re
   return plan;
 }
 
-GraphBuffers compute_buffers_of(const ComputePlan& plan, const ComputeRequest& request) {
-  std::array<std::uint32_t, kMaxGraphDevices> alignment;
-  alignment.fill(plan.gpu_alignment);
-  alignment[plan.n_gpus] = kHostAlignment;
-  const BufferSizes prompt = replay(plan.prompt, values_for(request, true), alignment);
-  const BufferSizes generation =
-      plan.generation.events.empty()
-          ? BufferSizes{}
-          : replay(plan.generation, values_for(request, false), alignment);
-  GraphBuffers buffers;
-  for (std::size_t gpu = 0; gpu < plan.n_gpus; ++gpu)
-    buffers.gpu[gpu] = hwdb::Bytes(std::max(prompt[gpu], generation[gpu]));
-  buffers.host = hwdb::Bytes(std::max(prompt[plan.n_gpus], generation[plan.n_gpus]));
-  return buffers;
+BufferLines prompt_lines(const ComputePlan& plan, const ComputeRequest& request,
+                         const hwdb::LargestMatrices& largest) {
+  return lines_of(plan, request, largest, true);
+}
+
+BufferLines generation_lines(const ComputePlan& plan, const ComputeRequest& request,
+                             const hwdb::LargestMatrices& largest) {
+  return lines_of(plan, request, largest, false);
 }
 
 GraphBuffers graph_buffers(const hwdb::ModelShape& shape, const ComputeRequest& request,
                            const ComputePlacement& placement) {
-  return compute_buffers_of(plan_compute(shape, request, placement), request);
+  return ComputeMemo(shape).find(request, placement);
 }
 
 }  // namespace planner

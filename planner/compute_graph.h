@@ -3,9 +3,9 @@
 
 #include <array>
 #include <cstdint>
-#include <span>
 
 #include "hwdb/model.h"
+#include "hwdb/op_counts.h"
 #include "hwdb/quant_format.h"
 #include "hwdb/units.h"
 #include "planner/graph_allocator.h"
@@ -42,6 +42,7 @@ struct ComputeRequest {
   std::uint64_t window_cells = 0;  // of sliding or chunked layers; 0: none
   bool flash_attn = true;
   hwdb::TensorType type_k{}, type_v{};
+  bool operator==(const ComputeRequest&) const = default;
 };
 
 /// Which layer runs where. llama.cpp counts `-ngl N` from the end: the output first, then the last
@@ -51,11 +52,12 @@ struct ComputePlacement {
   std::uint32_t first_gpu_layer = 0;  // this block and those behind it are on GPUs
   std::array<std::uint32_t, kMaxGraphDevices> layers_on_gpu{};  // blocks of each, in order
   bool output_on_gpu = false;
-  std::uint32_t n_cpu_moe = 0;       // first blocks whose expert matrices stay on the host
-  bool cache_on_host = false;        // -nkvo
-  bool offload_large_ops = true;     // -nopo turns it off: see ScheduleOptions
-  std::uint32_t n_copies = 1;        // 4 under pipeline parallelism
-  double bytes_per_weight = 0.5625;  // of matrices on the host that a GPU borrows; Q4_K's
+  std::uint32_t n_cpu_moe = 0;    // first blocks whose expert matrices stay on the host
+  bool cache_on_host = false;     // -nkvo
+  bool offload_large_ops = true;  // -nopo turns it off: see ScheduleOptions
+  std::uint32_t n_copies = 1;     // 4 under pipeline parallelism
+  hwdb::LargestMatrices largest;  // of those on the host, which a GPU borrows
+  bool operator==(const ComputePlacement&) const = default;
 };
 
 /// Compute buffers, in llama.cpp's words: of each GPU, and of the host (pinned when there is a
@@ -65,25 +67,28 @@ struct GraphBuffers {
   hwdb::Bytes host;
 };
 
-/// A model's graphs with their memory lives worked out: ready for any context, micro-batch and
-/// number of outputs of the same class.
+/// A model's graphs with their memory lives worked out: ready for any number of cells.
 struct ComputePlan {
   AllocationScript prompt;      // a whole micro-batch
   AllocationScript generation;  // one token per sequence; empty where it cannot need more
   std::uint32_t n_gpus = 0;
-  std::uint32_t gpu_alignment = 128;
 };
 
-/// Works out the graphs. Takes microseconds to a fraction of a millisecond; reuse the plan while
-/// only n_tokens, n_outputs, cells and window_cells change (n_tokens not across 32, the size from
-/// which work on host weights moves to a GPU).
-ComputePlan plan_compute(const hwdb::ModelShape& shape, const ComputeRequest& request,
-                         const ComputePlacement& placement);
+class BlockKinds;
 
-/// The buffers of one setting; allocates nothing.
-GraphBuffers compute_buffers_of(const ComputePlan& plan, const ComputeRequest& request);
+/// Works out the graphs. Takes microseconds to a fraction of a millisecond; the plan serves while
+/// only `cells`, a `window_cells` that is not 0 and `largest` change.
+ComputePlan plan_compute(const hwdb::ModelShape& shape, const BlockKinds& kinds,
+                         const ComputeRequest& request, const ComputePlacement& placement);
 
-/// Both at once.
+/// The buffers of one setting as lines over the cells, of the prompt's graph or of the one-token
+/// graph; GPUs first, the host behind them. Allocates nothing.
+BufferLines prompt_lines(const ComputePlan& plan, const ComputeRequest& request,
+                         const hwdb::LargestMatrices& largest);
+BufferLines generation_lines(const ComputePlan& plan, const ComputeRequest& request,
+                             const hwdb::LargestMatrices& largest);
+
+/// Everything at once, for one question. For many see ComputeMemo.
 GraphBuffers graph_buffers(const hwdb::ModelShape& shape, const ComputeRequest& request,
                            const ComputePlacement& placement = {});
 

@@ -13,6 +13,7 @@
 
 #include "hwdb/json_rows.h"
 #include "hwdb/testing/csv.h"
+#include "planner/compute_memo.h"
 
 namespace planner {
 namespace {
@@ -65,7 +66,7 @@ ComputeRequest request_of(const Row& row) {
 /// offloaded layers (the output counts as one) reaches beyond it.
 ComputePlacement placement_of(const Row& row, std::uint32_t n_layers) {
   ComputePlacement placement;
-  placement.bytes_per_weight = 34.0 / 32.0;  // the fixture's matrices are Q8_0
+  placement.largest = {272, 272, 272};  // the fixture's matrices are Q8_0
   placement.n_gpus = static_cast<std::uint32_t>(number(row, "n_gpus"));
   if (placement.n_gpus == 0) return placement;
   const auto n_gpu_layers = static_cast<std::uint32_t>(number(row, "n_gpu_layers"));
@@ -177,15 +178,29 @@ TEST(ComputeGraph, BlocksThatRepeatCostNothingMore) {
   EXPECT_EQ(few.host, many.host);
 }
 
-TEST(ComputeGraph, OnePlanServesEverySetting) {
+TEST(ComputeMemo, AnswersAsIfAskedAnew) {
   ComputeRequest request = small_request();
-  const hwdb::ModelShape shape = small_decoder(8);
-  const ComputePlan plan = plan_compute(shape, request, {});
-  for (const std::uint64_t cells : {512u, 4096u, 131072u}) {
-    for (const std::uint32_t tokens : {64u, 512u, 2048u}) {
-      request.cells = cells;
-      request.n_tokens = request.n_outputs = tokens;
-      EXPECT_EQ(compute_buffers_of(plan, request).host, graph_buffers(shape, request).host);
+  hwdb::ModelShape shape = small_decoder(12);
+  shape.sliding_window = 512;
+  shape.global_layers = {2, 5, 8, 11};
+  ComputeMemo memo(shape);
+  ComputePlacement half;
+  half.n_gpus = 1;
+  half.output_on_gpu = true;
+  for (const bool flash_attn : {true, false}) {
+    request.flash_attn = flash_attn;
+    for (std::uint32_t first = 0; first < 12; first += 3) {
+      half.first_gpu_layer = first;
+      half.layers_on_gpu[0] = 12 - first;
+      // Up and down, with a number of cells in between that is no multiple of anything.
+      for (const std::uint64_t cells : {512u, 262144u, 4096u, 4097u, 8192u, 131072u, 65536u}) {
+        request.cells = cells;
+        request.window_cells = std::min<std::uint64_t>(cells, 1024);
+        const GraphBuffers known = memo.find(request, half);
+        const GraphBuffers anew = graph_buffers(shape, request, half);
+        EXPECT_EQ(known.host, anew.host) << cells;
+        EXPECT_EQ(known.gpu[0], anew.gpu[0]) << cells << " from " << first;
+      }
     }
   }
 }

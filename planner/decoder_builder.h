@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "planner/decoder_graph.h"
+#include "planner/graph_blocks.h"
 #include "planner/graph_traits.h"
 
 namespace planner {
@@ -12,21 +13,14 @@ namespace planner {
 /// Smallest rotation of a quantized cache, in values.
 inline constexpr std::uint64_t kRotation = 64;
 
-/// What one block is and where its parts are.
-struct Block {
-  hwdb::LayerShape layer;
-  std::uint32_t index = 0;
-  int device = 0, cache_device = 0, expert_device = 0;
-  bool last = false;
-  bool rope = true;
-};
-
 /// Writes the graph of a decoder, block by block. Only decoder_*.cpp use it.
 class DecoderGraph {
  public:
-  DecoderGraph(const hwdb::ModelShape& shape, const ComputeRequest& request,
-               const ComputePlacement& placement, std::uint32_t n_tokens)
+  DecoderGraph(const hwdb::ModelShape& shape, const BlockKinds& kinds,
+               const ComputeRequest& request, const ComputePlacement& placement,
+               std::uint32_t n_tokens)
       : shape_(shape),
+        kinds_(kinds),
         request_(request),
         placement_(placement),
         traits_(graph_traits(shape)),
@@ -37,14 +31,10 @@ class DecoderGraph {
   TensorGraph build();
 
  private:
-  std::vector<Block> representative_blocks() const;
-  int device_of(std::uint32_t layer) const;
-  bool turns(const Block& block) const;
-
-  WeightPlace matrix(int device, std::uint64_t rows, std::uint64_t columns) const {
-    return {device,
-            static_cast<std::uint64_t>(static_cast<double>(rows) * static_cast<double>(columns) *
-                                       placement_.bytes_per_weight)};
+  int output_device() const;
+  WeightPlace matrix(int device, std::uint64_t rows, std::uint64_t columns,
+                     Extent weighs = Extent::block_matrix) const {
+    return {device, (rows * columns + 255) / 256, weighs};
   }
   WeightPlace vector(int device, std::uint64_t n) const { return {device, n * 4}; }
 
@@ -77,6 +67,7 @@ class DecoderGraph {
   int add(int a, int b) { return g_.same(GraphOp::overwrites, {a, b}); }
 
   const hwdb::ModelShape& shape_;
+  const BlockKinds& kinds_;
   const ComputeRequest& request_;
   const ComputePlacement& placement_;
   const GraphTraits traits_;

@@ -2,7 +2,6 @@
 #include "planner/decoder_graph.h"
 
 #include <algorithm>
-#include <map>
 #include <utility>
 
 #include "planner/decoder_builder.h"
@@ -12,57 +11,14 @@ namespace {
 
 constexpr std::uint32_t kPinningBatch = 32;  // below it llama.cpp pins each norm to its block's GPU
 
-bool same_kind(const Block& a, const Block& b) {
-  const hwdb::LayerShape& x = a.layer;
-  const hwdb::LayerShape& y = b.layer;
-  return x.kind == y.kind && x.n_heads == y.n_heads && x.n_kv_heads == y.n_kv_heads &&
-         x.head_dim_k == y.head_dim_k && x.head_dim_v == y.head_dim_v && x.v_is_k == y.v_is_k &&
-         x.owns_cache == y.owns_cache && (x.window > 0) == (y.window > 0) && x.n_ff == y.n_ff &&
-         x.n_experts == y.n_experts && a.device == b.device && a.cache_device == b.cache_device &&
-         a.expert_device == b.expert_device && a.rope == b.rope;
-}
-
 }  // namespace
 
-int DecoderGraph::device_of(std::uint32_t layer) const {
-  if (layer < placement_.first_gpu_layer || placement_.n_gpus == 0) return host_;
-  std::uint32_t end = placement_.first_gpu_layer;
-  for (std::uint32_t gpu = 0; gpu < placement_.n_gpus; ++gpu) {
-    end += placement_.layers_on_gpu[gpu];
-    if (layer < end) return static_cast<int>(gpu);
-  }
+// The last GPU that has a block.
+int DecoderGraph::output_device() const {
+  if (!placement_.output_on_gpu || placement_.n_gpus == 0) return host_;
+  for (std::uint32_t gpu = placement_.n_gpus; gpu > 0; --gpu)
+    if (placement_.layers_on_gpu[gpu - 1] > 0) return static_cast<int>(gpu) - 1;
   return host_ - 1;
-}
-
-bool DecoderGraph::turns(const Block& block) const {
-  const std::uint32_t every = shape_.rope.none_every;
-  if (!traits_.rope || (every > 0 && (block.index + 1) % every == 0)) return false;
-  return !traits_.rope_on_windows_only || block.layer.window > 0;
-}
-
-std::vector<Block> DecoderGraph::representative_blocks() const {
-  const std::vector<hwdb::LayerShape> layers = hwdb::layers_of(shape_);
-  std::vector<Block> kinds, kept;
-  std::map<std::pair<std::size_t, std::size_t>, int> seen;
-  std::size_t before = 0;
-  for (std::uint32_t i = 0; i < layers.size(); ++i) {
-    Block block;
-    block.layer = layers[i];
-    block.index = i;
-    block.device = device_of(i);
-    block.cache_device = placement_.cache_on_host ? host_ : block.device;
-    block.expert_device = i < placement_.n_cpu_moe ? host_ : block.device;
-    block.last = i + 1 == layers.size();
-    block.rope = turns(block);
-    const auto it =
-        std::ranges::find_if(kinds, [&](const Block& known) { return same_kind(known, block); });
-    const auto kind = static_cast<std::size_t>(it - kinds.begin()) + 1;
-    if (it == kinds.end()) kinds.push_back(block);
-    // Two of each neighbourhood: the second one runs on holes that the first has left.
-    if (seen[{before, kind}]++ < 2 || block.last) kept.push_back(block);
-    before = kind;
-  }
-  return kept;
 }
 
 int DecoderGraph::multiply(int in, std::uint64_t n_in, std::uint64_t n_out, Dim tokens, int device,
@@ -154,7 +110,7 @@ int DecoderGraph::experts(int in, const Block& block, Dim tokens) {
   }
   const auto expert_multiply = [&](int x, std::uint64_t n_in, std::uint64_t n_out) {
     int out = g_.op(GraphOp::expert_matmul, {n_out, used, tokens}, {x, chosen},
-                    matrix(far, n_in * all, n_out));
+                    matrix(far, n_in * all, n_out, Extent::expert_matrix));
     if (shape_.expert_bias)
       out = g_.same(GraphOp::overwrites, {out, chosen}, vector(far, n_out * all));
     return out;
@@ -242,7 +198,7 @@ int DecoderGraph::block_output(int in, const Block& block) {
 }
 
 TensorGraph DecoderGraph::build() {
-  const std::vector<Block> blocks = representative_blocks();
+  const std::vector<Block> blocks = kinds_.representatives(placement_);
   const Dim tokens = Extent::tokens;
   const int ids = g_.input({tokens}, 4);
   const int ready_embeddings = g_.input({shape_.n_embd, tokens}, 4);
@@ -254,7 +210,7 @@ TensorGraph DecoderGraph::build() {
   state_ids_ = g_.input({Extent::sequences}, 4);
   windowed_ = request_.window_cells > 0;
   std::uint64_t widest_v = 0, head_dim_k = 0, head_dim_v = 0;
-  for (const hwdb::LayerShape& layer : hwdb::layers_of(shape_)) {
+  for (const hwdb::LayerShape& layer : kinds_.layers()) {
     if (layer.n_kv_heads == 0) continue;
     widest_v = std::max(widest_v, std::uint64_t{layer.head_dim_v} * layer.n_kv_heads);
     head_dim_k = layer.head_dim_k;
@@ -288,7 +244,7 @@ TensorGraph DecoderGraph::build() {
   if (traits_.outputs_after_blocks) g_.at(cur).output = true;  // kept for a draft head
   if (traits_.outputs_after_blocks || blocks.empty())
     cur = g_.op(GraphOp::lookup, {shape_.n_embd, Extent::outputs}, {cur, output_ids_});
-  const int device = placement_.output_on_gpu && placement_.n_gpus > 0 ? host_ - 1 : host_;
+  const int device = output_device();
   cur = norm_at(cur, shape_.n_embd, device, kAnyDevice,
                 shape_.norm == hwdb::ModelShape::Norm::layernorm);
   g_.at(cur).output = true;
@@ -296,15 +252,17 @@ TensorGraph DecoderGraph::build() {
     cur = g_.op(GraphOp::lookup, {shape_.n_embd, Extent::outputs}, {cur, output_ids_});
     g_.at(cur).output = true;
   }
-  cur = multiply(cur, shape_.n_embd, shape_.n_vocab, Extent::outputs, device);
+  cur = g_.op(GraphOp::matmul, {shape_.n_vocab, Extent::outputs}, {cur},
+              matrix(device, shape_.n_embd, shape_.n_vocab, Extent::output_matrix));
   g_.at(cur).output = true;
   g_.expand(cur);
   return std::move(g_);
 }
 
-TensorGraph decoder_graph(const hwdb::ModelShape& shape, const ComputeRequest& request,
-                          const ComputePlacement& placement, std::uint32_t n_tokens) {
-  return DecoderGraph(shape, request, placement, n_tokens).build();
+TensorGraph decoder_graph(const hwdb::ModelShape& shape, const BlockKinds& kinds,
+                          const ComputeRequest& request, const ComputePlacement& placement,
+                          std::uint32_t n_tokens) {
+  return DecoderGraph(shape, kinds, request, placement, n_tokens).build();
 }
 
 }  // namespace planner

@@ -4,15 +4,16 @@
 #include <cstdint>
 
 #include "planner/compute_graph.h"
+#include "planner/graph_blocks.h"
 #include "planner/tensor_graph.h"
 
 namespace planner {
 
-/// The graph of one pass over the model, as llama.cpp (commit de3ff815, 2026-09-28) would build it:
-/// the first, the last and every differing kind of block in between; blocks that only repeat are
-/// left out, since they live in the same memory. `n_tokens` of it decides where norms are pinned
+/// The graph of one pass over the model, as llama.cpp (commit de3ff815, 2026-09-28) would build it,
+/// with the blocks that BlockKinds keeps. `n_tokens` of it decides where norms are pinned
 /// (llama.cpp pins them for small batches).
-TensorGraph decoder_graph(const hwdb::ModelShape& shape, const ComputeRequest& request,
-                          const ComputePlacement& placement, std::uint32_t n_tokens);
+TensorGraph decoder_graph(const hwdb::ModelShape& shape, const BlockKinds& kinds,
+                          const ComputeRequest& request, const ComputePlacement& placement,
+                          std::uint32_t n_tokens);
 
 }  // namespace planner

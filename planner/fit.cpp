@@ -243,6 +243,8 @@ class Ranking {
     FitRow best;
     double best_product = 0;
     PresetCosts presets(model.shape);
+    ComputeMemo memo(model.shape);
+    inputs_.compute_memo = &memo;
     double slow_rate_times_bits = 0;  // tok/s x bits a weight of a plan that was too slow
     for (const Candidate& candidate : contender.candidates) {
       if (found_elsewhere && !candidate.may_fit_gpu) continue;

@@ -37,10 +37,25 @@ struct AllocationScript {
 /// Bytes of each buffer, in the script's device order.
 using BufferSizes = std::array<std::uint64_t, kMaxGraphDevices>;
 
+/// Buffer sizes as straight lines over the number of full-context cells: which piece goes where
+/// changes only at some numbers of cells, and between them every size grows evenly.
+struct BufferLines {
+  /// The lines hold for these numbers of cells, where they are multiples of kCellStep as `cells`
+  /// is; only for `cells` itself where first == last.
+  std::uint64_t first = 0, last = 0;
+  std::uint64_t cells = 0;       // what `bytes` belongs to
+  BufferSizes bytes{}, slope{};  // slope: bytes a cell
+  std::uint64_t at(std::size_t device, std::uint64_t n_cells) const {
+    return bytes[device] + slope[device] * (n_cells - cells);
+  }
+};
+inline constexpr std::uint64_t kCellStep = 256;
+inline constexpr std::uint64_t kBeyondMemory = std::uint64_t{1} << 62;
+
 /// Places the script's pieces as ggml's allocator does: the smallest hole that is large enough,
-/// else at the end; neighbouring holes merge. `alignment` by device. No memory is taken here; a
-/// size beyond 2^62 is held there.
-BufferSizes replay(const AllocationScript& script, const ExtentValues& values,
+/// else at the end; neighbouring holes merge. `alignment` by device. Takes no memory itself. When a
+/// piece is beyond 2^48 bytes, every buffer is kBeyondMemory.
+BufferLines replay(const AllocationScript& script, const ExtentValues& values,
                    const std::array<std::uint32_t, kMaxGraphDevices>& alignment);
 
 }  // namespace planner

@@ -8,7 +8,7 @@
 namespace planner {
 namespace {
 
-constexpr ExtentValues kOnes{1, 1, 1, 1, 1, 1, 1, 1};
+constexpr ExtentValues kOnes{1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1};
 constexpr auto kAligned32 = [] {
   std::array<std::uint32_t, kMaxGraphDevices> a{};
   a.fill(32);
@@ -27,7 +27,7 @@ class Script {
     return event.slot;
   }
   void give_back(std::uint16_t slot) { script_.events.push_back({false, 0, slot, 0, 0}); }
-  std::uint64_t size() const { return replay(script_, kOnes, kAligned32)[0]; }
+  std::uint64_t size() const { return replay(script_, kOnes, kAligned32).bytes[0]; }
 
  private:
   AllocationScript script_;
@@ -77,7 +77,7 @@ TEST(GraphAllocator, AHoleThatIsTooSmallStaysEmpty) {
 
 /// The last buffer of a graph scheduled for the host alone.
 std::uint64_t host_bytes(const TensorGraph& graph) {
-  return replay(schedule(graph, {}, kOnes), kOnes, kAligned32)[0];
+  return replay(schedule(graph, {}, kOnes), kOnes, kAligned32).bytes[0];
 }
 
 TEST(GraphSchedule, ASumIsWrittenOverItsOnlyReader) {
@@ -128,7 +128,7 @@ TEST(GraphSchedule, WeightsDecideAndInputsAreCopied) {
   g.expand(a);
   ScheduleOptions options;
   options.n_gpus = 1;
-  const BufferSizes sizes = replay(schedule(g, options, kOnes), kOnes, kAligned32);
+  const BufferSizes sizes = replay(schedule(g, options, kOnes), kOnes, kAligned32).bytes;
   EXPECT_EQ(sizes[0], 4096u + 8192);  // copy of the input, result
   EXPECT_EQ(sizes[1], 4096u);         // the input itself
 }
@@ -143,11 +143,12 @@ TEST(GraphSchedule, LargeBatchesBorrowHostWeights) {
   ExtentValues values = kOnes;
   const auto tokens = static_cast<std::size_t>(Extent::tokens);
   values[tokens] = 31;
-  EXPECT_EQ(replay(schedule(g, options, values), values, kAligned32)[0], 0u);
+  EXPECT_EQ(replay(schedule(g, options, values), values, kAligned32).bytes[0], 0u);
   values[tokens] = 32;
-  EXPECT_EQ(replay(schedule(g, options, values), values, kAligned32)[0], kWeight + 2 * 32 * 4096);
+  EXPECT_EQ(replay(schedule(g, options, values), values, kAligned32).bytes[0],
+            kWeight + 2 * 32 * 4096);
   options.offload_from_rows = 0;
-  EXPECT_EQ(replay(schedule(g, options, values), values, kAligned32)[0], 0u);
+  EXPECT_EQ(replay(schedule(g, options, values), values, kAligned32).bytes[0], 0u);
 }
 
 TEST(GraphSchedule, PipelinesKeepEveryInputFourTimes) {
@@ -157,7 +158,7 @@ TEST(GraphSchedule, PipelinesKeepEveryInputFourTimes) {
   ScheduleOptions options;
   options.n_gpus = 2;
   options.n_copies = 4;
-  const BufferSizes sizes = replay(schedule(g, options, kOnes), kOnes, kAligned32);
+  const BufferSizes sizes = replay(schedule(g, options, kOnes), kOnes, kAligned32).bytes;
   EXPECT_EQ(sizes[2], 4u * 4096);       // host
   EXPECT_EQ(sizes[0], 4u * 4096 + 32);  // first GPU, and the result
   EXPECT_EQ(sizes[1], 0u);

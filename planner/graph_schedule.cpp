@@ -37,8 +37,12 @@ struct Step {
 
 class Scheduler {
  public:
-  Scheduler(const TensorGraph& graph, const ScheduleOptions& options, const ExtentValues& values)
-      : graph_(graph), options_(options), values_(values), host_(options.n_gpus) {}
+  Scheduler(TensorGraph graph, const ScheduleOptions& options, const ExtentValues& values)
+      : tensors_(graph.take_tensors()),
+        graph_(std::move(graph)),
+        options_(options),
+        values_(values),
+        host_(options.n_gpus) {}
 
   AllocationScript run() {
     assign_devices();
@@ -86,11 +90,11 @@ class Scheduler {
   const GraphTensor& tensor(int i) const { return tensors_[static_cast<std::size_t>(i)]; }
   Life& life(int i) { return lives_[static_cast<std::size_t>(i)]; }
 
-  const TensorGraph& graph_;
+  std::vector<GraphTensor> tensors_;
+  const TensorGraph graph_;  // its orders
   const ScheduleOptions& options_;
   const ExtentValues& values_;
   const int host_;
-  std::vector<GraphTensor> tensors_;
   std::vector<int> device_;
   std::vector<Step> steps_;
   std::vector<int> early_;  // (pipeline) copies that are placed before anything else
@@ -126,8 +130,6 @@ void Scheduler::follow_neighbours(const Order& order, bool host_too) {
 }
 
 void Scheduler::assign_devices() {
-  for (std::size_t i = 0; i < graph_.size(); ++i)
-    tensors_.push_back(graph_.at(static_cast<int>(i)));
   device_.assign(tensors_.size(), kNone);
   for (const int i : graph_.leaves()) device_[static_cast<std::size_t>(i)] = device_by_memory(i);
   for (const int i : graph_.order()) device_[static_cast<std::size_t>(i)] = device_by_memory(i);
@@ -220,7 +222,8 @@ void Scheduler::split() {
     if (foreign_weight) {
       GraphTensor weight;
       weight.op = GraphOp::leaf;
-      weight.ne = {Dim(tensor(index).weight_bytes), Dim(), Dim(), Dim()};
+      weight.ne = {Dim(tensor(index).weight_bytes, tensor(index).weight_scale), Dim(), Dim(),
+                   Dim()};
       weight.block_bytes = 1;
       const int copy = add_tensor(weight);
       device_.push_back(device);
@@ -363,9 +366,9 @@ void Scheduler::allocate() {
 
 }  // namespace
 
-AllocationScript schedule(const TensorGraph& graph, const ScheduleOptions& options,
+AllocationScript schedule(TensorGraph graph, const ScheduleOptions& options,
                           const ExtentValues& values) {
-  return Scheduler(graph, options, values).run();
+  return Scheduler(std::move(graph), options, values).run();
 }
 
 }  // namespace planner

@@ -21,7 +21,7 @@ struct ScheduleOptions {
 /// follow, GPUs before the host), adds the copies between devices, and works out when each piece of
 /// memory is taken, reused in place and given back. `values` decide only which operations are large
 /// enough to be offloaded.
-AllocationScript schedule(const TensorGraph& graph, const ScheduleOptions& options,
+AllocationScript schedule(TensorGraph graph, const ScheduleOptions& options,
                           const ExtentValues& values);
 
 }  // namespace planner

@@ -20,7 +20,9 @@ hwdb::Result<Plan> make_plan(const PlanInputs& inputs) {
   Plan plan;
   plan.file_size = hwdb::Bytes(inputs.model->file_bytes);
   plan.placement = choose_placement(*basis);
-  plan.memory = plan_memory(*basis, plan.placement);
+  auto memory = plan_memory(*basis, plan.placement);
+  if (!memory) return memory.error();
+  plan.memory = std::move(*memory);
   plan.sizes_only = inputs.model->sizes_only;
   plan.speed_known = is_speed_known(*basis, plan.placement);
   plan.speed = estimate_speed(*basis, plan.placement);
@@ -44,7 +46,7 @@ std::uint64_t largest_context(const PlanInputs& inputs, Fits at_least, std::uint
     if (!made) return 0;
     smallest.cache_recipe = &own.emplace(std::move(*made));
   }
-  auto basis = prepare(smallest);
+  auto basis = prepare(smallest);  // keeps its own graphs for all steps when none are given
   if (!basis) return 0;
   const auto fits = [&](std::uint64_t steps) {
     request->n_ctx = steps * kStep * n_seq;

@@ -11,6 +11,7 @@
 #include "hwdb/result.h"
 #include "hwdb/rows.h"
 #include "planner/assumptions.h"
+#include "planner/compute_memo.h"
 #include "planner/plan.h"
 
 namespace planner {
@@ -27,6 +28,9 @@ struct PlanInputs {
   /// make_cache_recipe(model->shape, *cache_request_of(settings)). null: worked out anew, which is
   /// more than half of a plan's time.
   const hwdb::CacheRecipe* cache_recipe = nullptr;
+  /// The model's compute graphs, when many plans share them: a ComputeMemo of model->shape. null:
+  /// worked out anew, which takes far longer than all the rest.
+  ComputeMemo* compute_memo = nullptr;
   double household_kwh = 0;  // used a month besides; tokens pay the tariff's tiers above it
 };
 

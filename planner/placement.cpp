@@ -29,28 +29,37 @@ void spread_by_share(const std::vector<double>& shares, std::uint32_t blocks, bo
   }
 }
 
-bool overfills(const PlanBasis& basis, const Placement& placement, double margin) {
-  std::uint32_t first = first_gpu_block(basis, placement);
+bool overfills(const PlanBasis& basis, const Placement& placement, const PlacedBytes& bytes,
+               double margin) {
   for (std::size_t g = 0; g < placement.layers_on_gpu.size(); ++g) {
-    const std::uint32_t last = first + placement.layers_on_gpu[g];
-    const double total = gpu_bytes(basis, placement, g, first, last).total();
+    const double total = bytes.gpu[g].total();
     if (total > 0 && total + margin > basis.gpus[g].budget) return true;
-    first = last;
   }
   return false;
 }
 
+bool overfills(const PlanBasis& basis, const Placement& placement, double margin) {
+  return overfills(basis, placement, placed_bytes(basis, placement), margin);
+}
+
 // Each GPU takes as many blocks as it has room for, with `margin` left; the last takes the rest.
+// Buffers are taken as they are in the placement at hand: they hardly depend on where a block ends.
 void fill_in_order(const PlanBasis& basis, double margin, Placement* placement) {
+  const PlacedBytes now = placed_bytes(basis, *placement);
   const std::uint32_t n = basis.n_layers();
   std::uint32_t first = first_gpu_block(basis, *placement);
   const std::size_t n_gpus = basis.gpus.size();
+  double largest_compute = 0;
+  for (std::size_t g = 0; g < n_gpus; ++g)
+    largest_compute = std::max(largest_compute, now.gpu[g].compute);
   for (std::size_t g = 0; g < n_gpus; ++g) {
+    const double buffers = (now.gpu[g].compute > 0 ? now.gpu[g].compute : largest_compute) +
+                           basis.gpus[g].overhead + margin;
     std::uint32_t low = first, high = n;  // the answer lies in [low, high]
     while (low < high && g + 1 < n_gpus) {
       const std::uint32_t mid = low + (high - low + 1) / 2;
-      placement->layers_on_gpu[g] = mid - first;
-      if (gpu_bytes(basis, *placement, g, first, mid).total() + margin <= basis.gpus[g].budget) {
+      const double blocks = block_bytes(basis, first, mid, placement->n_cpu_moe).total();
+      if (blocks + buffers <= basis.gpus[g].budget) {
         low = mid;
       } else {
         high = mid - 1;
@@ -91,28 +100,41 @@ bool gpus_have_room(const PlanBasis& basis, const Placement& placement) {
   return !overfills(basis, placement, basis.assumptions->margin_gpu.as_double());
 }
 
-// The largest value in [0, n] that `ok` accepts, when it accepts all below too; absent when not
-// even 0.
-template <class Ok>
-std::optional<std::uint32_t> largest(std::uint32_t n, Ok ok) {
-  if (!ok(0)) return std::nullopt;
-  std::uint32_t low = 0, high = n;
-  while (low < high) {
-    const std::uint32_t mid = low + (high - low + 1) / 2;
-    if (ok(mid)) {
-      low = mid;
-    } else {
-      high = mid - 1;
+// The largest value in [0, n] for which `make`'s placement leaves the margin on every GPU; absent
+// when not even 0 does. Searched with the buffers of one placement, then settled with its own:
+// those take the longest to work out and differ little between neighbours.
+template <class Make>
+std::optional<std::uint32_t> largest(const PlanBasis& basis, std::uint32_t n, const Make& make) {
+  const double margin = basis.assumptions->margin_gpu.as_double();
+  const auto search = [&](const GraphBuffers& buffers) {
+    std::uint32_t low = 0, high = n;
+    while (low < high) {
+      const std::uint32_t mid = low + (high - low + 1) / 2;
+      const Placement placement = make(mid);
+      if (!overfills(basis, placement, placed_bytes(basis, placement, buffers), margin)) {
+        low = mid;
+      } else {
+        high = mid - 1;
+      }
     }
+    return low;
+  };
+  std::uint32_t found = search(graph_buffers(basis, make(n / 2)));
+  found = search(graph_buffers(basis, make(found)));
+  const auto room = [&](std::uint32_t value) { return gpus_have_room(basis, make(value)); };
+  if (room(found)) {
+    while (found < n && room(found + 1)) ++found;
+    return found;
   }
-  return low;
+  while (found > 0)
+    if (room(--found)) return found;
+  return std::nullopt;
 }
 
 // As many blocks on the GPUs as they have room for.
 Placement most_layers(const PlanBasis& basis, std::uint32_t n_cpu_moe) {
-  const auto n = largest(basis.n_layers() + 1, [&](std::uint32_t layers) {
-    return layers == 0 || gpus_have_room(basis, place(basis, layers, n_cpu_moe));
-  });
+  const auto n = largest(basis, basis.n_layers() + 1,
+                         [&](std::uint32_t layers) { return place(basis, layers, n_cpu_moe); });
   return place(basis, n.value_or(0), n_cpu_moe);
 }
 
@@ -181,9 +203,8 @@ Placement choose_placement(const PlanBasis& basis) {
       return placement;
     }
     // Fewest layers with experts in RAM: the most that can stay is the complement.
-    const auto kept = largest(n, [&](std::uint32_t layers) {
-      return gpus_have_room(basis, place(basis, wanted, n - layers));
-    });
+    const auto kept =
+        largest(basis, n, [&](std::uint32_t layers) { return place(basis, wanted, n - layers); });
     return kept ? place(basis, wanted, n - *kept) : placement;
   }
 
@@ -203,9 +224,8 @@ Placement choose_placement(const PlanBasis& basis) {
     }
   }
   if (!all_fits && basis.sums.back().experts > 0 && !settings.n_cpu_moe) {
-    const auto kept = largest(n, [&](std::uint32_t layers) {
-      return gpus_have_room(basis, place(basis, n + 1, n - layers));
-    });
+    const auto kept =
+        largest(basis, n, [&](std::uint32_t layers) { return place(basis, n + 1, n - layers); });
     Placement moe = kept ? place(basis, n + 1, n - *kept) : most_layers(basis, n);
     if (has_room(basis, moe)) best.offer(std::move(moe));
   }

@@ -16,9 +16,6 @@ using hwdb::Basis;
 using hwdb::Error;
 using hwdb::GpuInfo;
 
-// Sums stay exact and far from 64 bits below this.
-constexpr double kMaxBytes = 9.0e18;
-
 hwdb::Result<hwdb::TensorType> cache_type(const std::string& name) {
   std::array<char, 16> upper{};
   if (name.size() < upper.size()) {
@@ -108,7 +105,7 @@ void add_gpus(const PlanInputs& inputs, const Assumptions& assumptions, PlanBasi
     if (any_discrete && gpus[i].kind != GpuInfo::Kind::discrete) continue;
     basis->gpus.push_back(rates_of(assumptions, gpus[i], settings.backend.value_or(gpus[i].backend),
                                    static_cast<std::int32_t>(i)));
-    if (settings.split_mode == SplitMode::none) break;
+    if (settings.split_mode == SplitMode::none || basis->gpus.size() + 1 == kMaxGraphDevices) break;
   }
 }
 
@@ -137,6 +134,14 @@ void add_layers(const PlanInputs& inputs, PlanBasis* basis) {
         before.prefill_attention_flops + layer.attention_flops_per_token_and_cell * prefill_cells;
     s.moe_layers = before.moe_layers + (layer.expert_bytes > 0 ? 1 : 0);
   }
+}
+
+// Tokens of a micro-batch whose logits get room: llama-server, since 2026-05-30, keeps them for the
+// last token of each sequence; other programs, and the builds that others ship, for all.
+std::uint32_t outputs_of(const RunSettings& settings, std::uint32_t n_tokens) {
+  if (settings.n_outputs) return std::min(*settings.n_outputs, n_tokens);
+  return settings.runtime == hwdb::Runtime::llama_cpp ? std::min(settings.n_seq, n_tokens)
+                                                      : n_tokens;
 }
 
 }  // namespace
@@ -170,7 +175,9 @@ hwdb::Status set_context(const hwdb::CacheRecipe& recipe, const hwdb::CacheReque
   std::vector<hwdb::LayerCache> cache(n_layers);
   const auto filled = hwdb::fill_layer_caches(recipe, request, cache);
   if (!filled) return filled.error();
-  std::uint64_t widest = 0;
+  ComputeRequest& compute = basis->compute;
+  compute.cells = hwdb::context_per_sequence(request);
+  compute.window_cells = 0;
   for (std::size_t i = 0; i < n_layers; ++i) {
     const LayerSums& before = basis->sums[i];
     LayerSums& s = basis->sums[i + 1];
@@ -182,14 +189,21 @@ hwdb::Status set_context(const hwdb::CacheRecipe& recipe, const hwdb::CacheReque
     // A recurrent state is read and written back.
     s.cache_read = before.cache_read + seen * static_cast<double>(cache[i].bytes_per_token) +
                    2 * cache[i].state.as_double() / request.n_seq;
-    widest = std::max(widest, cache[i].cells);
+    if (window > 0)
+      compute.window_cells = std::max(compute.window_cells, cache[i].cells);
+    else if (cache[i].kv.value > 0)
+      compute.cells = cache[i].cells;
   }
-  basis->compute = compute_buffers(basis->model->shape, *basis->settings, widest);
-  const double sum = basis->sums.back().kv + basis->sums.back().state + basis->compute.blocks +
-                     basis->compute.output + basis->compute.inputs + basis->output_buffer;
-  if (!(sum < kMaxBytes))
-    return Error{"model.overflow", "cache and buffers pass 63 bits", "n_ctx",
-                 "a smaller -c or -ub"};
+  const RunSettings& settings = *basis->settings;
+  const std::uint64_t all_cells = compute.cells * (request.unified ? 1 : request.n_seq);
+  compute.n_tokens = static_cast<std::uint32_t>(
+      std::min<std::uint64_t>(std::min(settings.n_ubatch, settings.n_batch), all_cells));
+  compute.n_outputs = outputs_of(settings, compute.n_tokens);
+  compute.n_seq = request.n_seq;
+  compute.unified = request.unified;
+  compute.flash_attn = request.flash_attn;
+  compute.type_k = request.type_k;
+  compute.type_v = request.type_v;
   return hwdb::Ok{};
 }
 
@@ -212,11 +226,17 @@ hwdb::Result<PlanBasis> prepare(const PlanInputs& inputs) {
   basis.host = host_rates(assumptions, *inputs.machine, inputs.settings);
   add_gpus(inputs, assumptions, &basis);
   add_layers(inputs, &basis);
-  basis.output_buffer = output_buffer_bytes(inputs.model->shape, inputs.settings);
+  basis.output_buffer = std::max(1u, inputs.settings.n_seq) *
+                        static_cast<double>(inputs.model->shape.n_vocab) * sizeof(float);
   basis.cache_known = !inputs.model->sizes_only;
   if (basis.cache_known) {
     const auto request = cache_request_of(inputs.settings);
     if (!request) return request.error();
+    basis.compute_memo = inputs.compute_memo;
+    if (basis.compute_memo == nullptr) {
+      basis.own_memo = std::make_unique<ComputeMemo>(inputs.model->shape);
+      basis.compute_memo = basis.own_memo.get();
+    }
     const hwdb::CacheRecipe* recipe = inputs.cache_recipe;
     std::optional<hwdb::CacheRecipe> own;
     if (recipe == nullptr) {
@@ -226,8 +246,6 @@ hwdb::Result<PlanBasis> prepare(const PlanInputs& inputs) {
     }
     const auto status = set_context(*recipe, *request, &basis);
     if (!status) return status.error();
-  } else {
-    basis.compute = compute_buffers(inputs.model->shape, inputs.settings, 0);
   }
   return basis;
 }

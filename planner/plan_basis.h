@@ -2,12 +2,13 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <vector>
 
 #include "hwdb/kv_cache.h"
 #include "hwdb/op_counts.h"
 #include "hwdb/result.h"
-#include "planner/compute_buffer.h"
+#include "planner/compute_memo.h"
 #include "planner/make_plan.h"
 
 namespace planner {
@@ -47,8 +48,10 @@ struct PlanBasis {
   Workload const* workload = nullptr;
   std::vector<DeviceRates> gpus;  // those that may be used, in the machine's order
   DeviceRates host;
-  std::vector<LayerSums> sums;  // n_layers + 1
-  ComputeBuffers compute;
+  std::vector<LayerSums> sums;          // n_layers + 1
+  ComputeRequest compute;               // one micro-batch
+  ComputeMemo* compute_memo = nullptr;  // the inputs' own, or `own_memo`
+  std::unique_ptr<ComputeMemo> own_memo;
   double output_buffer = 0;
   double new_tokens = 1;     // prompt tokens that have to be computed
   double prefill_depth = 0;  // tokens in the cache before them

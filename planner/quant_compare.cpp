@@ -128,6 +128,8 @@ hwdb::Result<std::vector<QuantRow>> compare_quants(const hwdb::Catalog& catalog,
   std::vector<QuantRow> rows;
   PlanInputs one = inputs;
   PresetCosts costs_of(model.shape);
+  ComputeMemo memo(model.shape);
+  one.compute_memo = &memo;
   const double need = inputs.workload.min_decode_tok_per_s;
   for (const hwdb::PresetRow& preset : catalog.presets()) {
     const auto costs = costs_of.find(preset.id);

@@ -46,6 +46,8 @@ struct RunSettings {
   bool cpu_only = false;                          // --backend cpu
   std::uint64_t n_ctx = 4096;
   std::uint32_t n_batch = 2048, n_ubatch = 512, n_seq = 1;
+  /// Tokens of a micro-batch whose logits are kept; absent: as the runtime's server does.
+  std::optional<std::uint32_t> n_outputs;
   bool flash_attn = true;
   std::string cache_type_k = "f16", cache_type_v = "f16";
   std::optional<std::uint32_t> n_gpu_layers, n_cpu_moe, n_threads;  // absent: choose the best

@@ -2,7 +2,6 @@
 #include "planner/tensor_graph.h"
 
 #include <algorithm>
-#include <limits>
 
 namespace planner {
 
@@ -57,6 +56,7 @@ int TensorGraph::op(GraphOp op, const Dims& ne, std::initializer_list<int> src, 
   std::copy(src.begin(), src.end(), t.src.begin());
   t.weight_home = weight.device;
   t.weight_bytes = weight.bytes;
+  t.weight_scale = weight.scale;
   return add(t);
 }
 
@@ -88,15 +88,6 @@ void TensorGraph::expand(int tensor) {
   for (const int src : tensors_[index].src)
     if (src != kNoTensor) expand(src);
   (tensors_[index].op == GraphOp::leaf ? leaves_ : order_).push_back(tensor);
-}
-
-std::uint64_t elements_of(const Dims& ne, const ExtentValues& values) {
-  std::uint64_t product = 1;
-  for (const Dim& dim : ne)
-    for (const std::uint64_t factor : {dim.n, values[static_cast<std::size_t>(dim.extent)]})
-      if (__builtin_mul_overflow(product, factor, &product))
-        return std::numeric_limits<std::uint64_t>::max();
-  return product;
 }
 
 }  // namespace planner

@@ -4,6 +4,7 @@
 #include <array>
 #include <cstdint>
 #include <initializer_list>
+#include <utility>
 #include <vector>
 
 namespace planner {
@@ -17,15 +18,18 @@ enum class Extent : std::uint8_t {
   streams,        // caches side by side: sequences that are not unified
   cells,          // of the full-context cache, per stream
   window_cells,   // of the sliding-window cache, per stream
-  sequences
+  sequences,
+  block_matrix,   // bytes of 256 weights of a block's matrices, as far as a GPU borrows them
+  expert_matrix,  // the same of routed experts
+  output_matrix   // the same of the vocabulary matrix
 };
-inline constexpr std::size_t kExtents = 8;
+inline constexpr std::size_t kExtents = 11;
 using ExtentValues = std::array<std::uint64_t, kExtents>;
 
 /// `n` times what the extent is worth.
 struct Dim {
-  std::uint64_t n = 1;
-  Extent extent = Extent::one;
+  std::uint64_t n : 56 = 1;  // packed, since graphs have thousands of them
+  Extent extent : 8 = Extent::one;
   constexpr Dim() = default;
   constexpr Dim(std::uint64_t count) : n(count) {}
   constexpr Dim(Extent e) : extent(e) {}
@@ -64,6 +68,7 @@ struct GraphTensor {
   int home = kAnyDevice;         // device of an external tensor, or one that is forced
   int weight_home = kAnyDevice;  // device of the weight matrix it reads; kAnyDevice: reads none
   std::uint64_t weight_bytes = 0;
+  Extent weight_scale = Extent::one;
   Dims more{Dim(0), Dim(), Dim(),
             Dim()};                    // a second part behind the first; none while its count is 0
   std::uint64_t scratch_elements = 0;  // extra half-precision elements a cell of `scratch_cells`
@@ -71,10 +76,11 @@ struct GraphTensor {
   std::uint8_t scratch_parts = 0;  // how often: keys, values
 };
 
-/// Where an operation's weights live and what they weigh.
+/// Where an operation's weights live and what they weigh: `bytes` times what the extent is worth.
 struct WeightPlace {
   int device = kAnyDevice;
   std::uint64_t bytes = 0;
+  Extent scale = Extent::one;
 };
 
 /// A computation as llama.cpp's libraries see it when they plan memory: tensors, and the order in
@@ -103,6 +109,8 @@ class TensorGraph {
   GraphTensor& at(int i) { return tensors_[static_cast<std::size_t>(i)]; }
   const GraphTensor& at(int i) const { return tensors_[static_cast<std::size_t>(i)]; }
   std::size_t size() const { return tensors_.size(); }
+  /// Hands the tensors over; the orders stay.
+  std::vector<GraphTensor> take_tensors() { return std::move(tensors_); }
   const std::vector<int>& order() const { return order_; }    // computed tensors
   const std::vector<int>& leaves() const { return leaves_; }  // inputs and external memory, as met
 
@@ -112,8 +120,5 @@ class TensorGraph {
   std::vector<char> visited_;
   std::vector<int> order_, leaves_;
 };
-
-/// Value of a product of dimensions, held at the largest number instead of wrapping.
-std::uint64_t elements_of(const Dims& ne, const ExtentValues& values);
 
 }  // namespace planner
