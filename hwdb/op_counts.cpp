@@ -131,9 +131,9 @@ void CostSum::compare_size(const PlannedTensor& tensor) {
   const auto keep = [&](std::uint64_t* largest, std::uint32_t* density) {
     if (tensor.info.bytes <= *largest) return;
     *largest = tensor.info.bytes;
-    *density = static_cast<std::uint32_t>(
-        std::lround(256.0 * static_cast<double>(tensor.info.bytes) /
-                    static_cast<double>(tensor.info.elements())));
+    *density =
+        static_cast<std::uint32_t>(std::lround(256.0 * static_cast<double>(tensor.info.bytes) /
+                                               static_cast<double>(tensor.info.elements())));
   };
   switch (tensor.role) {
     case TensorRole::attention:
@@ -274,14 +274,6 @@ std::vector<ModelCosts::TypeShare> type_shares(const std::vector<PlannedTensor>&
   return shares;
 }
 
-/// "Q4_K_M", "model" -> the tensors of a file with their roles.
-std::vector<PlannedTensor> classified(const std::vector<TensorInfo>& infos) {
-  std::vector<PlannedTensor> tensors;
-  tensors.reserve(infos.size());
-  for (const TensorInfo& info : infos) tensors.push_back(classify_tensor(info));
-  return tensors;
-}
-
 bool stays_16_bit(const PlannedTensor& tensor, bool tables_too) {
   const bool table =
       tensor.role == TensorRole::token_embedding || tensor.role == TensorRole::output;
@@ -335,10 +327,24 @@ Result<ModelCosts> model_costs(const ModelShape& shape, std::string quant,
   return costs;
 }
 
-Result<ModelCosts> model_costs_of_preset(const ModelShape& shape, const QuantOptions& options) {
+std::vector<PlannedTensor> tensors_of_file(const ModelFile& file) {
+  std::vector<PlannedTensor> tensors;
+  tensors.reserve(file.tensors.size());
+  for (const TensorInfo& info : file.tensors) tensors.push_back(classify_tensor(info));
+  return tensors;
+}
+
+Result<std::vector<PlannedTensor>> tensors_of_preset(const ModelShape& shape,
+                                                     const QuantOptions& options) {
   auto tensors = tensor_list(shape);
-  if (!tensors) return tensors.error();
+  if (!tensors) return tensors;
   if (auto ok = apply_preset(shape, options, &*tensors); !ok) return ok.error();
+  return tensors;
+}
+
+Result<ModelCosts> model_costs_of_preset(const ModelShape& shape, const QuantOptions& options) {
+  const auto tensors = tensors_of_preset(shape, options);
+  if (!tensors) return tensors.error();
   const auto data = padded_tensor_bytes(*tensors);
   if (!data) return data.error();
   const Bytes file = *data + estimate_header_bytes(shape, *tensors);
@@ -350,7 +356,7 @@ Result<ModelCosts> model_costs_of_preset(const ModelShape& shape, const QuantOpt
 
 Result<ModelCosts> model_costs_of_file(const ModelFile& file) {
   if (file.tensors.empty()) return model_costs_of_preset(file.shape, {"BF16", false, false});
-  const std::vector<PlannedTensor> stored = classified(file.tensors);
+  const std::vector<PlannedTensor> stored = tensors_of_file(file);
   if (file.format == ModelFile::Format::gguf) {
     return model_costs(file.shape, file.quantization, stored, file.file_bytes);
   }

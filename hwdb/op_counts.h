@@ -84,6 +84,12 @@ bool is_product(const TensorInfo& info);
 /// True for the tensors of built-in draft layers.
 bool is_draft_tensor(const ModelShape& shape, const PlannedTensor& tensor);
 
+/// The typed tensors of a GGUF file with their roles, and those that a preset makes of a shape.
+/// Errors as tensor_list and apply_preset.
+std::vector<PlannedTensor> tensors_of_file(const ModelFile& file);
+Result<std::vector<PlannedTensor>> tensors_of_preset(const ModelShape& shape,
+                                                     const QuantOptions& options);
+
 /// Sums a tensor list (of a file, or made by tensor_list and apply_preset) by layer and role.
 /// Error: model.overflow.
 Result<ModelCosts> model_costs(const ModelShape& shape, std::string quant,

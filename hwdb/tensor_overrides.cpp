@@ -35,6 +35,7 @@ MovedPart::Place place_of(const PlannedTensor& tensor) {
 
 void add_bytes(const PlannedTensor& tensor, MovedPart* part) {
   const std::uint64_t bytes = tensor.info.bytes;  // the list's sum was checked
+  part->largest_bytes = std::max(part->largest_bytes, bytes);
   if (part->place != MovedPart::Place::layer) {
     part->table_bytes += bytes;
   } else if (tensor.role == TensorRole::routed_experts) {

@@ -44,7 +44,8 @@ struct MovedPart {
   std::uint32_t layer = 0;  // of Place::layer
   std::int32_t device = kHostDevice;
   std::uint64_t attention_bytes = 0, dense_ffn_bytes = 0, expert_bytes = 0;
-  std::uint64_t table_bytes = 0;  // embedding or output
+  std::uint64_t table_bytes = 0;    // embedding or output
+  std::uint64_t largest_bytes = 0;  // of one tensor: what a GPU borrows at a time
   double dense_flops_per_token = 0, expert_flops_per_token = 0, output_flops_per_token = 0;
   std::uint64_t bytes() const {
     return attention_bytes + dense_ffn_bytes + expert_bytes + table_bytes;

@@ -10,23 +10,25 @@
 namespace planner {
 namespace {
 
-// llama.cpp's own rule: layer i of n goes to the first device whose cumulated share is above i / n;
-// the output counts as one more layer.
-void spread_by_share(const std::vector<double>& shares, std::uint32_t blocks, bool output,
-                     std::vector<std::uint32_t>* layers) {
-  double sum = 0;
-  for (double share : shares) sum += share;
-  const double n = blocks + (output ? 1 : 0);
-  std::uint32_t block = 0;
-  double cumulated = 0;
-  for (std::size_t g = 0; g < shares.size(); ++g) {
-    cumulated += sum > 0 ? shares[g] / sum : 1.0 / static_cast<double>(shares.size());
-    const bool last = g + 1 == shares.size();
-    while (block < blocks && (last || block < cumulated * n)) {
-      ++(*layers)[g];
-      ++block;
-    }
+// llama.cpp's own rule: of n things in order (blocks, built-in draft layers, the output), thing i
+// goes to the first device whose cumulated share is above i / n, in its 32-bit arithmetic.
+void spread_by_share(const std::vector<double>& shares, std::uint32_t blocks,
+                     std::uint32_t draft_blocks, Placement* placement) {
+  std::vector<float> until;
+  float sum = 0;
+  for (const double share : shares) until.push_back(sum += static_cast<float>(share));
+  const std::size_t n_gpus = shares.size();
+  for (std::size_t g = 0; g < n_gpus; ++g) {
+    until[g] = sum > 0 ? until[g] / sum : static_cast<float>(g + 1) / static_cast<float>(n_gpus);
   }
+  const auto n = static_cast<float>(blocks + draft_blocks + 1);
+  std::size_t g = 0;
+  const auto device_of = [&](std::uint32_t i) {
+    while (g + 1 < n_gpus && until[g] <= static_cast<float>(i) / n) ++g;
+    return g;
+  };
+  for (std::uint32_t i = 0; i < blocks; ++i) ++placement->layers_on_gpu[device_of(i)];
+  placement->output_gpu = static_cast<std::uint32_t>(device_of(blocks + draft_blocks));
 }
 
 bool overfills(const PlanBasis& basis, const Placement& placement, const PlacedBytes& bytes,
@@ -67,28 +69,35 @@ void fill_in_order(const PlanBasis& basis, double margin, Placement* placement) 
     }
     if (g + 1 == n_gpus) low = n;
     placement->layers_on_gpu[g] = low - first;
+    if (low > first) placement->output_gpu = static_cast<std::uint32_t>(g);
     first = low;
   }
 }
 
-void set_split(Placement* placement) {
+// The shares that make llama.cpp place it so: of the blocks, and what goes with the output.
+void set_split(const PlanBasis& basis, Placement* placement) {
+  const std::size_t n_gpus = placement->layers_on_gpu.size();
+  placement->tensor_split.assign(placement->layers_on_gpu.begin(), placement->layers_on_gpu.end());
+  placement->tensor_split[placement->output_gpu] += 1 + basis.draft_blocks;
   double sum = 0;
-  for (std::uint32_t layers : placement->layers_on_gpu) sum += layers;
-  placement->tensor_split.resize(placement->layers_on_gpu.size());
-  for (std::size_t g = 0; g < placement->layers_on_gpu.size(); ++g)
-    placement->tensor_split[g] = sum > 0
-                                     ? placement->layers_on_gpu[g] / sum
-                                     : 1.0 / static_cast<double>(placement->layers_on_gpu.size());
+  for (const double share : placement->tensor_split) sum += share;
+  for (std::size_t g = 0; g < n_gpus; ++g) placement->tensor_split[g] /= sum;
+}
+
+// -ngl with everything on GPUs.
+std::uint32_t all_layers(const PlanBasis& basis) {
+  return basis.n_layers() + basis.draft_blocks + 1;
 }
 
 // Everything on one of several GPUs.
 Placement on_one(const PlanBasis& basis, std::size_t which) {
   Placement placement;
-  placement.n_gpu_layers = basis.n_layers() + 1;
+  placement.n_gpu_layers = all_layers(basis);
   placement.output_on_gpu = true;
+  placement.output_gpu = static_cast<std::uint32_t>(which);
   placement.layers_on_gpu.assign(basis.gpus.size(), 0);
   placement.layers_on_gpu[which] = basis.n_layers();
-  set_split(&placement);
+  set_split(basis, &placement);
   return placement;
 }
 
@@ -133,7 +142,7 @@ std::optional<std::uint32_t> largest(const PlanBasis& basis, std::uint32_t n, co
 
 // As many blocks on the GPUs as they have room for.
 Placement most_layers(const PlanBasis& basis, std::uint32_t n_cpu_moe) {
-  const auto n = largest(basis, basis.n_layers() + 1,
+  const auto n = largest(basis, all_layers(basis),
                          [&](std::uint32_t layers) { return place(basis, layers, n_cpu_moe); });
   return place(basis, n.value_or(0), n_cpu_moe);
 }
@@ -162,10 +171,12 @@ Placement place(const PlanBasis& basis, std::uint32_t n_gpu_layers, std::uint32_
   const std::uint32_t n = basis.n_layers();
   if (basis.gpus.empty() || n_gpu_layers == 0) return placement;
   const std::size_t n_gpus = basis.gpus.size();
-  placement.n_gpu_layers = std::min(n_gpu_layers, n + 1);
-  placement.output_on_gpu = n_gpu_layers > n;
+  // -ngl counts from the end: the output, the built-in draft layers, the last blocks.
+  placement.n_gpu_layers = std::min(n_gpu_layers, all_layers(basis));
+  placement.output_on_gpu = true;
   placement.n_cpu_moe = std::min(n_cpu_moe, n);
-  const std::uint32_t blocks = std::min(n_gpu_layers, n);
+  const std::uint32_t draft_blocks = std::min(placement.n_gpu_layers - 1, basis.draft_blocks);
+  const std::uint32_t blocks = placement.n_gpu_layers - 1 - draft_blocks;
   placement.layers_on_gpu.assign(n_gpus, 0);
   if (n_gpus == 1) {
     placement.layers_on_gpu[0] = blocks;
@@ -174,28 +185,31 @@ Placement place(const PlanBasis& basis, std::uint32_t n_gpu_layers, std::uint32_
   }
   const auto& given = basis.settings->tensor_split;
   if (given.size() == n_gpus) {
-    spread_by_share(given, blocks, placement.output_on_gpu, &placement.layers_on_gpu);
+    spread_by_share(given, blocks, draft_blocks, &placement);
   } else {
     std::vector<double> free(n_gpus);
     for (std::size_t g = 0; g < n_gpus; ++g) free[g] = basis.gpus[g].budget;
-    spread_by_share(free, blocks, placement.output_on_gpu, &placement.layers_on_gpu);
+    spread_by_share(free, blocks, draft_blocks, &placement);
     const double margin = basis.assumptions->margin_gpu.as_double();
     if (overfills(basis, placement, margin)) {
       fill_in_order(basis, margin, &placement);
       if (overfills(basis, placement, margin)) fill_in_order(basis, 0, &placement);
     }
   }
-  set_split(&placement);
+  set_split(basis, &placement);
   return placement;
 }
 
 Placement choose_placement(const PlanBasis& basis) {
   const RunSettings& settings = *basis.settings;
   const std::uint32_t n = basis.n_layers();
-  const std::uint32_t given_moe = settings.n_cpu_moe.value_or(0);
+  const bool moves = basis.extras != nullptr && !basis.extras->moved.empty();
+  // Overrides that say where experts go leave nothing to choose about them.
+  const bool moe_given = settings.n_cpu_moe || settings.cpu_moe || moves;
+  const std::uint32_t given_moe = moves ? 0 : settings.cpu_moe ? n : settings.n_cpu_moe.value_or(0);
   if (settings.n_gpu_layers || basis.gpus.empty()) {
     const std::uint32_t wanted = basis.gpus.empty() ? 0 : *settings.n_gpu_layers;
-    const bool search_moe = !settings.n_cpu_moe && wanted > 0 && basis.sums.back().experts > 0;
+    const bool search_moe = !moe_given && wanted > 0 && basis.sums.back().experts > 0;
     Placement placement = place(basis, wanted, given_moe);
     placement.chosen = false;
     if (!search_moe || has_room(basis, placement)) {
@@ -208,25 +222,28 @@ Placement choose_placement(const PlanBasis& basis) {
     return kept ? place(basis, wanted, n - *kept) : placement;
   }
 
-  const Placement all = place(basis, n + 1, given_moe);
+  const std::uint32_t everything = all_layers(basis);
+  const Placement all = place(basis, everything, given_moe);
   const bool all_fits = has_room(basis, all);
   // The common case needs no comparison: one kind of GPU that holds everything and is not the
   // processors' own memory.
-  if (all_fits && basis.gpus.size() == 1 && !basis.gpus[0].shares_host_memory && given_moe == 0)
+  if (all_fits && basis.gpus.size() == 1 && !basis.gpus[0].shares_host_memory && given_moe == 0 &&
+      !moves && !settings.kv_on_host)
     return all;
 
   Best best(basis);
   if (all_fits) best.offer(all);
-  if (basis.gpus.size() > 1 && settings.tensor_split.empty() && given_moe == 0) {
+  if (basis.gpus.size() > 1 && settings.tensor_split.empty() && given_moe == 0 &&
+      settings.split_mode == SplitMode::layer && !moves) {
     for (std::size_t g = 0; g < basis.gpus.size(); ++g) {
       Placement one = on_one(basis, g);
       if (has_room(basis, one)) best.offer(std::move(one));
     }
   }
-  if (!all_fits && basis.sums.back().experts > 0 && !settings.n_cpu_moe) {
-    const auto kept =
-        largest(basis, n, [&](std::uint32_t layers) { return place(basis, n + 1, n - layers); });
-    Placement moe = kept ? place(basis, n + 1, n - *kept) : most_layers(basis, n);
+  if (!all_fits && basis.sums.back().experts > 0 && !moe_given) {
+    const auto kept = largest(
+        basis, n, [&](std::uint32_t layers) { return place(basis, everything, n - layers); });
+    Placement moe = kept ? place(basis, everything, n - *kept) : most_layers(basis, n);
     if (has_room(basis, moe)) best.offer(std::move(moe));
   }
   if (!best.placement()) {

@@ -7,6 +7,7 @@
 #include <optional>
 #include <utility>
 
+#include "hwdb/tensor_traits.h"
 #include "planner/speed_factor.h"
 
 namespace planner {
@@ -93,19 +94,13 @@ DeviceRates host_rates(const Assumptions& assumptions, const hwdb::Machine& mach
   return d;
 }
 
-// The GPUs that a plan uses: discrete ones where there are any, else those that share memory.
 void add_gpus(const PlanInputs& inputs, const Assumptions& assumptions, PlanBasis* basis) {
   const RunSettings& settings = inputs.settings;
-  if (settings.cpu_only) return;
   const auto& gpus = inputs.machine->gpus;
-  const bool any_discrete = std::ranges::any_of(
-      gpus, [](const GpuInfo& gpu) { return gpu.kind == GpuInfo::Kind::discrete; });
   basis->gpus.reserve(gpus.size());
-  for (std::size_t i = 0; i < gpus.size(); ++i) {
-    if (any_discrete && gpus[i].kind != GpuInfo::Kind::discrete) continue;
+  for (const std::size_t i : gpus_in_use(settings, *inputs.machine)) {
     basis->gpus.push_back(rates_of(assumptions, gpus[i], settings.backend.value_or(gpus[i].backend),
                                    static_cast<std::int32_t>(i)));
-    if (settings.split_mode == SplitMode::none || basis->gpus.size() + 1 == kMaxGraphDevices) break;
   }
 }
 
@@ -136,12 +131,19 @@ void add_layers(const PlanInputs& inputs, PlanBasis* basis) {
   }
 }
 
+// Outputs of one pass over all sequences: the last token of each, and what was drafted behind it.
+double outputs_of_all(const RunSettings& settings) {
+  const double drafted = settings.draft.active() ? settings.draft.n_max : 0;
+  return std::max(1u, settings.n_seq) * (1 + drafted);
+}
+
 // Tokens of a micro-batch whose logits get room: llama-server, since 2026-05-30, keeps them for the
 // last token of each sequence; other programs, and the builds that others ship, for all.
 std::uint32_t outputs_of(const RunSettings& settings, std::uint32_t n_tokens) {
   if (settings.n_outputs) return std::min(*settings.n_outputs, n_tokens);
-  return settings.runtime == hwdb::Runtime::llama_cpp ? std::min(settings.n_seq, n_tokens)
-                                                      : n_tokens;
+  if (settings.runtime != hwdb::Runtime::llama_cpp) return n_tokens;
+  return static_cast<std::uint32_t>(
+      std::min<double>(outputs_of_all(settings), std::max(n_tokens, 1u)));
 }
 
 }  // namespace
@@ -166,6 +168,31 @@ hwdb::Result<hwdb::CacheRequest> cache_request_of(const RunSettings& settings) {
   request.type_v = *v;
   request.runtime = settings.runtime;
   request.flash_attn = settings.flash_attn;
+  return request;
+}
+
+std::vector<std::size_t> gpus_in_use(const RunSettings& settings, const hwdb::Machine& machine) {
+  std::vector<std::size_t> used;
+  if (settings.cpu_only) return used;
+  const bool any_discrete = std::ranges::any_of(machine.gpus, [](const hwdb::GpuInfo& gpu) {
+    return gpu.kind == hwdb::GpuInfo::Kind::discrete;
+  });
+  for (std::size_t i = 0; i < machine.gpus.size(); ++i) {
+    if (any_discrete && machine.gpus[i].kind != hwdb::GpuInfo::Kind::discrete) continue;
+    used.push_back(i);
+  }
+  if (settings.split_mode == SplitMode::none && !used.empty())
+    return {used[std::min<std::size_t>(settings.main_gpu, used.size() - 1)]};
+  if (used.size() >= kMaxGraphDevices) used.resize(kMaxGraphDevices - 1);
+  return used;
+}
+
+hwdb::Result<hwdb::CacheRequest> cache_request_of(const RunSettings& settings,
+                                                  const hwdb::ModelShape& shape) {
+  auto request = cache_request_of(settings);
+  if (!request || !settings.draft.mtp) return request;
+  const hwdb::TensorTraits* traits = hwdb::find_tensor_traits(shape.architecture);
+  if (traits != nullptr && traits->state_rollback) request->rollback_copies = settings.draft.n_max;
   return request;
 }
 
@@ -194,6 +221,7 @@ hwdb::Status set_context(const hwdb::CacheRecipe& recipe, const hwdb::CacheReque
     else if (cache[i].kv.value > 0)
       compute.cells = cache[i].cells;
   }
+  basis->state_copies = 1.0 + request.rollback_copies;
   const RunSettings& settings = *basis->settings;
   const std::uint64_t all_cells = compute.cells * (request.unified ? 1 : request.n_seq);
   compute.n_tokens = static_cast<std::uint32_t>(
@@ -226,11 +254,12 @@ hwdb::Result<PlanBasis> prepare(const PlanInputs& inputs) {
   basis.host = host_rates(assumptions, *inputs.machine, inputs.settings);
   add_gpus(inputs, assumptions, &basis);
   add_layers(inputs, &basis);
-  basis.output_buffer = std::max(1u, inputs.settings.n_seq) *
+  basis.output_buffer = outputs_of_all(inputs.settings) *
                         static_cast<double>(inputs.model->shape.n_vocab) * sizeof(float);
+  if (inputs.model->mtp_bytes > 0) basis.draft_blocks = inputs.model->shape.mtp_layers;
   basis.cache_known = !inputs.model->sizes_only;
   if (basis.cache_known) {
-    const auto request = cache_request_of(inputs.settings);
+    const auto request = cache_request_of(inputs.settings, inputs.model->shape);
     if (!request) return request.error();
     basis.compute_memo = inputs.compute_memo;
     if (basis.compute_memo == nullptr) {

@@ -55,12 +55,21 @@ hwdb::Result<Outcome> cmd_plan(Session& session) {
   if (!machine) return machine.error();
   auto tariff = session.tariff(scenario.tariff);
   if (!tariff) return tariff.error();
-  auto plan = planner::plan_scenario(scenario, **model, **machine, *tariff, &session.assumptions());
+  std::optional<planner::Attachments> attachments;
+  if (planner::needs_attachments(scenario.settings, **machine)) {
+    auto found = planner::find_attachments(scenario, **model, **machine, session.sources());
+    if (!found) return found.error();
+    attachments = std::move(*found);
+  }
+  const planner::Attachments* attached = attachments ? &*attachments : nullptr;
+  auto plan = planner::plan_scenario(scenario, **model, **machine, *tariff, &session.assumptions(),
+                                     nullptr, nullptr, attached);
   if (!plan) return plan.error();
 
   if (plan->memory.fits != planner::Fits::no) {
-    planner::PlanInputs inputs{&(*model)->costs,  machine->get(), scenario.settings,
+    planner::PlanInputs inputs{&(*model)->costs,  machine->get(), plan->scenario.settings,
                                scenario.workload, *tariff,        &session.assumptions()};
+    inputs.attachments = attached;
     plan->max_ctx = planner::largest_context(inputs, plan->memory.fits,
                                              (*model)->costs.shape.n_ctx_train.value_or(1u << 20));
   }
