@@ -83,6 +83,13 @@ hwdb::Status move_tensors(const RunSettings& settings, const ResolvedModel& mode
   if (!tensors) return tensors.error();
   auto moved = hwdb::resolve_overrides(model.costs.shape, **tensors, *overrides);
   if (!moved) return moved.error();
+  const bool plain = moved->cpu_moe_layers && std::ranges::all_of(moved->uses, [](const auto& use) {
+                       return use.tensors > 0;
+                     });
+  if (plain) {  // the same as --n-cpu-moe, which needs no words either
+    out->moved = std::move(*moved);
+    return hwdb::Ok{};
+  }
   const auto given =
       static_cast<std::size_t>(std::ranges::count(settings.override_tensor, ',')) + 1;
   for (std::size_t i = 0; i < std::min(given, moved->uses.size()); ++i) {

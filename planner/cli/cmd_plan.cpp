@@ -96,7 +96,10 @@ hwdb::Result<Outcome> cmd_plan(Session& session) {
   const bool all_on_gpu =
       plan->memory.fits == planner::Fits::gpu || plan->memory.fits == planner::Fits::gpu_tight;
   const bool has_gpu = !(*machine)->gpus.empty() && !scenario.settings.cpu_only;
-  if (plan->memory.fits == planner::Fits::no || (!all_on_gpu && has_gpu)) {
+  // Who asks for tensors or the cache in RAM does not ask how to avoid it.
+  const planner::RunSettings& settings = scenario.settings;
+  const bool meant = settings.kv_on_host || settings.cpu_moe || !settings.override_tensor.empty();
+  if (plan->memory.fits == planner::Fits::no || (!all_on_gpu && has_gpu && !meant)) {
     auto& sections = outcome.report->sections;
     const auto alternatives = find_alternatives(session, *plan, **machine);
     // After the memory that explains why.

@@ -59,7 +59,9 @@ void add_attached(const planner::Plan& plan, Section* section) {
 void add_host_lines(const planner::Plan& plan, Section* section) {
   const planner::HostMemory& host = plan.memory.host;
   const auto size = [](hwdb::Bytes bytes) { return report::bytes_cell(bytes).text; };
-  if (host.mapped.value + host.anonymous.value > 0) {
+  const planner::RunSettings& settings = plan.scenario.settings;
+  const bool works = plan.memory.fits == Fits::offload || plan.memory.fits == Fits::cpu;
+  if (works || settings.load_mode != planner::LoadMode::automatic) {
     section->lines.push_back(
         {"", "weights in RAM",
          fmt::format("{} from the file's pages{}, {} of the program's own",
@@ -69,7 +71,7 @@ void add_host_lines(const planner::Plan& plan, Section* section) {
                                             : " (reclaimable)",
                      host.anonymous.value > 0 ? size(host.anonymous) : "none")});
   }
-  if (plan.scenario.settings.runtime != hwdb::Runtime::llama_cpp) return;
+  if (settings.runtime != hwdb::Runtime::llama_cpp) return;
   std::string text = host.prompt_cache ? fmt::format("up to {} of RAM for earlier prompts",
                                                      size(*host.prompt_cache))
                                        : std::string("RAM without limit for earlier prompts");
