@@ -114,7 +114,8 @@ hwdb::Status move_tensors(const RunSettings& settings, const ResolvedModel& mode
 
 hwdb::Status slice(const RunSettings& settings, const ResolvedModel& model,
                    const hwdb::Machine& machine, TensorSource* source, Attachments* out) {
-  const auto gpus = gpus_in_use(settings, machine);
+  const GpusInUse used = gpus_in_use(settings, machine);
+  const auto gpus = used.list();
   if (gpus.size() < 2) return hwdb::Ok{};
   const auto tensors = source->list("split_mode");
   if (!tensors) return tensors.error();
@@ -227,7 +228,8 @@ std::vector<hwdb::BufferName> buffer_names(const RunSettings& settings,
                                            const hwdb::Machine& machine) {
   std::vector<hwdb::BufferName> names = {{"CPU", hwdb::kHostDevice}};
   std::array<int, 5> next{};  // llama.cpp numbers each backend's devices from 0
-  const auto used = gpus_in_use(settings, machine);
+  const GpusInUse in_use = gpus_in_use(settings, machine);
+  const auto used = in_use.list();
   for (std::size_t i = 0; i < used.size(); ++i) {
     const Backend backend = settings.backend.value_or(machine.gpus[used[i]].backend);
     const int number = next[static_cast<std::size_t>(backend)]++;

@@ -45,13 +45,8 @@ HostMemory host_memory(const PlanBasis& basis, const DeviceBytes& host) {
     memory.prompt_cache = hwdb::Bytes(static_cast<std::uint64_t>(settings.cache_ram_mib) << 20);
   // Kept for what cannot be cut back to an earlier token: recurrent states, and caches of sliding
   // windows, of one sequence each (PARTIAL_ONLY of the server's checkpoints).
-  double each = 0;
   const double n_seq = std::max(1u, settings.n_seq);
-  for (std::size_t i = 0; i < basis.model->layers.size(); ++i) {
-    const LayerSums &a = basis.sums[i], &b = basis.sums[i + 1];
-    each += (b.state - a.state) / (n_seq * basis.state_copies);
-    if (basis.model->layers[i].window > 0) each += (b.kv - a.kv) / n_seq;
-  }
+  const double each = (basis.sums.back().state / basis.state_copies + basis.window_kv) / n_seq;
   memory.checkpoint = to_bytes(each);
   memory.checkpoints = to_bytes(each * n_seq * settings.ctx_checkpoints);
   return memory;

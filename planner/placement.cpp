@@ -14,21 +14,31 @@ namespace {
 // goes to the first device whose cumulated share is above i / n, in its 32-bit arithmetic.
 void spread_by_share(const std::vector<double>& shares, std::uint32_t blocks,
                      std::uint32_t draft_blocks, Placement* placement) {
-  std::vector<float> until;
-  float sum = 0;
-  for (const double share : shares) until.push_back(sum += static_cast<float>(share));
   const std::size_t n_gpus = shares.size();
-  for (std::size_t g = 0; g < n_gpus; ++g) {
-    until[g] = sum > 0 ? until[g] / sum : static_cast<float>(g + 1) / static_cast<float>(n_gpus);
-  }
+  float sum = 0;
+  for (const double share : shares) sum += static_cast<float>(share);
   const auto n = static_cast<float>(blocks + draft_blocks + 1);
-  std::size_t g = 0;
-  const auto device_of = [&](std::uint32_t i) {
-    while (g + 1 < n_gpus && until[g] <= static_cast<float>(i) / n) ++g;
-    return g;
-  };
-  for (std::uint32_t i = 0; i < blocks; ++i) ++placement->layers_on_gpu[device_of(i)];
-  placement->output_gpu = static_cast<std::uint32_t>(device_of(blocks + draft_blocks));
+  const std::uint32_t output = blocks + draft_blocks;
+  float cumulated = 0;
+  std::uint32_t first = 0;
+  bool placed = false;
+  for (std::size_t g = 0; g < n_gpus; ++g) {
+    cumulated += static_cast<float>(shares[g]);
+    const float until =
+        sum > 0 ? cumulated / sum : static_cast<float>(g + 1) / static_cast<float>(n_gpus);
+    // The first thing that is not below: by division as there, started where it must be near.
+    auto end = static_cast<std::uint32_t>(std::clamp(until * n, 0.0F, n));
+    while (end > 0 && !(static_cast<float>(end - 1) / n < until)) --end;
+    while (end <= output && static_cast<float>(end) / n < until) ++end;
+    if (g + 1 == n_gpus) end = output + 1;
+    if (!placed && end > output) {
+      placement->output_gpu = static_cast<std::uint32_t>(g);
+      placed = true;
+    }
+    const std::uint32_t last = std::clamp(end, first, blocks);
+    placement->layers_on_gpu[g] = last - first;
+    first = last;
+  }
 }
 
 bool overfills(const PlanBasis& basis, const Placement& placement, const PlacedBytes& bytes,
@@ -79,6 +89,15 @@ void set_split(const PlanBasis& basis, Placement* placement) {
   const std::size_t n_gpus = placement->layers_on_gpu.size();
   placement->tensor_split.assign(placement->layers_on_gpu.begin(), placement->layers_on_gpu.end());
   placement->tensor_split[placement->output_gpu] += 1 + basis.draft_blocks;
+  const RunSettings& settings = *basis.settings;
+  const bool given = settings.tensor_split.size() == n_gpus;
+  for (std::size_t g = 0; g < n_gpus; ++g) {
+    // Matrices that are cut have shares of their own: as given, else by memory or equal.
+    if (settings.split_mode == SplitMode::row || settings.split_mode == SplitMode::tensor) {
+      const double own = settings.split_mode == SplitMode::row ? basis.gpus[g].budget : 1.0;
+      placement->tensor_split[g] = given ? settings.tensor_split[g] : own;
+    }
+  }
   double sum = 0;
   for (const double share : placement->tensor_split) sum += share;
   for (std::size_t g = 0; g < n_gpus; ++g) placement->tensor_split[g] /= sum;

@@ -98,7 +98,8 @@ void add_gpus(const PlanInputs& inputs, const Assumptions& assumptions, PlanBasi
   const RunSettings& settings = inputs.settings;
   const auto& gpus = inputs.machine->gpus;
   basis->gpus.reserve(gpus.size());
-  for (const std::size_t i : gpus_in_use(settings, *inputs.machine)) {
+  const GpusInUse used = gpus_in_use(settings, *inputs.machine);
+  for (const std::size_t i : used.list()) {
     basis->gpus.push_back(rates_of(assumptions, gpus[i], settings.backend.value_or(gpus[i].backend),
                                    static_cast<std::int32_t>(i)));
   }
@@ -171,19 +172,21 @@ hwdb::Result<hwdb::CacheRequest> cache_request_of(const RunSettings& settings) {
   return request;
 }
 
-std::vector<std::size_t> gpus_in_use(const RunSettings& settings, const hwdb::Machine& machine) {
-  std::vector<std::size_t> used;
+GpusInUse gpus_in_use(const RunSettings& settings, const hwdb::Machine& machine) {
+  GpusInUse used;
   if (settings.cpu_only) return used;
-  const bool any_discrete = std::ranges::any_of(machine.gpus, [](const hwdb::GpuInfo& gpu) {
-    return gpu.kind == hwdb::GpuInfo::Kind::discrete;
-  });
+  const bool any_discrete = std::ranges::any_of(
+      machine.gpus, [](const GpuInfo& gpu) { return gpu.kind == GpuInfo::Kind::discrete; });
   for (std::size_t i = 0; i < machine.gpus.size(); ++i) {
-    if (any_discrete && machine.gpus[i].kind != hwdb::GpuInfo::Kind::discrete) continue;
-    used.push_back(i);
+    if (any_discrete && machine.gpus[i].kind != GpuInfo::Kind::discrete) continue;
+    // The graphs have room for the host beside them.
+    if (used.count + 1 == kMaxGraphDevices) break;
+    used.index[used.count++] = i;
   }
-  if (settings.split_mode == SplitMode::none && !used.empty())
-    return {used[std::min<std::size_t>(settings.main_gpu, used.size() - 1)]};
-  if (used.size() >= kMaxGraphDevices) used.resize(kMaxGraphDevices - 1);
+  if (settings.split_mode == SplitMode::none && used.count > 0) {
+    used.index[0] = used.index[std::min<std::size_t>(settings.main_gpu, used.count - 1)];
+    used.count = 1;
+  }
   return used;
 }
 
@@ -205,6 +208,7 @@ hwdb::Status set_context(const hwdb::CacheRecipe& recipe, const hwdb::CacheReque
   ComputeRequest& compute = basis->compute;
   compute.cells = hwdb::context_per_sequence(request);
   compute.window_cells = 0;
+  basis->window_kv = 0;
   for (std::size_t i = 0; i < n_layers; ++i) {
     const LayerSums& before = basis->sums[i];
     LayerSums& s = basis->sums[i + 1];
@@ -216,10 +220,12 @@ hwdb::Status set_context(const hwdb::CacheRecipe& recipe, const hwdb::CacheReque
     // A recurrent state is read and written back.
     s.cache_read = before.cache_read + seen * static_cast<double>(cache[i].bytes_per_token) +
                    2 * cache[i].state.as_double() / request.n_seq;
-    if (window > 0)
+    if (window > 0) {
       compute.window_cells = std::max(compute.window_cells, cache[i].cells);
-    else if (cache[i].kv.value > 0)
+      basis->window_kv += cache[i].kv.as_double();
+    } else if (cache[i].kv.value > 0) {
       compute.cells = cache[i].cells;
+    }
   }
   basis->state_copies = 1.0 + request.rollback_copies;
   const RunSettings& settings = *basis->settings;

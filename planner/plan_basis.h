@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <memory>
+#include <span>
 #include <vector>
 
 #include "hwdb/kv_cache.h"
@@ -90,6 +92,7 @@ struct PlanBasis {
   double prefill_depth = 0;  // tokens in the cache before them
   double decode_depth = 0;   // mean while the answer is written
   double batch = 1;
+  double window_kv = 0;            // of the layers with a window, bytes
   double state_copies = 1;         // recurrent states kept for a sequence
   std::uint32_t draft_blocks = 0;  // built-in draft layers of the file: -ngl counts them
   bool cache_known = true;
@@ -100,7 +103,12 @@ struct PlanBasis {
 
 /// The GPUs that a plan uses, as indices into the machine's, in order: discrete ones where there
 /// are any, else those that share memory; the main one alone under split mode none.
-std::vector<std::size_t> gpus_in_use(const RunSettings& settings, const hwdb::Machine& machine);
+struct GpusInUse {
+  std::array<std::size_t, kMaxGraphDevices> index{};
+  std::size_t count = 0;
+  std::span<const std::size_t> list() const { return {index.data(), count}; }
+};
+GpusInUse gpus_in_use(const RunSettings& settings, const hwdb::Machine& machine);
 
 /// Errors: model.overflow, model.range, cache.type, usage.value (a cache type that is no tensor
 /// type).
