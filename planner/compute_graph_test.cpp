@@ -71,7 +71,7 @@ ComputePlacement placement_of(const Row& row, std::uint32_t n_layers) {
   if (placement.n_gpus == 0) return placement;
   const auto n_gpu_layers = static_cast<std::uint32_t>(number(row, "n_gpu_layers"));
   placement.output_on_gpu = n_gpu_layers > 0;
-  placement.first_gpu_layer = n_layers + 1 - n_gpu_layers;
+  placement.first_gpu_layer = std::min(n_layers, n_layers + 1 - n_gpu_layers);
   for (std::uint32_t i = placement.first_gpu_layer; i < n_layers; ++i) {
     const double share = static_cast<double>(i - placement.first_gpu_layer) / n_gpu_layers;
     const auto gpu = static_cast<std::uint32_t>(share * placement.n_gpus);
@@ -94,7 +94,8 @@ TEST(ComputeGraph, ReservesWhatLlamaCppReserves) {
   for (const Row& row : rows) {
     const auto shape = shapes().find(row.at("model"));
     ASSERT_NE(shape, shapes().end()) << row.at("model");
-    const ComputePlacement placement = placement_of(row, shape->second.n_layers);
+    ComputePlacement placement = placement_of(row, shape->second.n_layers);
+    placement.fuses = false;  // the stand-in does not
     const GraphBuffers predicted = graph_buffers(shape->second, request_of(row), placement);
     const auto check = [&](double actual, double got, const std::string& where) {
       ++buffers;
@@ -119,6 +120,36 @@ TEST(ComputeGraph, ReservesWhatLlamaCppReserves) {
   EXPECT_EQ(misses, std::vector<std::string>{"qwen3.5-35b-a3b ngl 12 GPU 0"});
   EXPECT_GE(static_cast<double>(exact), 0.95 * static_cast<double>(buffers))
       << exact << " of " << buffers << " to the hundredth of a MiB";
+}
+
+/// The same on a real card: what CUDA reserved on an H200.
+TEST(ComputeGraph, ReservesWhatCudaReserves) {
+  const auto rows = hwdb::read_fixture("llamacpp_cuda_buffers.csv");
+  ASSERT_GE(rows.size(), 300u);
+  std::size_t exact = 0;
+  std::map<std::string, int> misses;
+  for (const Row& row : rows) {
+    const auto shape = shapes().find(row.at("model"));
+    ASSERT_NE(shape, shapes().end()) << row.at("model");
+    ComputeRequest request = request_of(row);
+    request.unified = row.at("unified") == "1";
+    const GraphBuffers predicted =
+        graph_buffers(shape->second, request, placement_of(row, shape->second.n_layers));
+    const auto check = [&](double actual, double got) {
+      exact += std::abs(actual - got) < 0.005 * kMiB;
+      if (std::abs(actual - got) > std::max(0.02 * actual, 0.05 * kMiB)) ++misses[row.at("model")];
+    };
+    check(std::stod(row.at("host_bytes")), predicted.host.as_double());
+    check(std::stod(row.at("gpu_bytes")), predicted.gpu[0].as_double());
+  }
+  int n = 0;
+  for (const auto& [model, count] : misses) {
+    std::printf("  %s: %d of 40 buffers beyond 2 %%\n", model.c_str(), count);
+    n += count;
+  }
+  std::printf("CUDA: %zu of %zu buffers exact, %d beyond 2 %%\n", exact, 2 * rows.size(), n);
+  EXPECT_LE(n, 12);
+  EXPECT_GE(static_cast<double>(exact), 0.92 * 2 * static_cast<double>(rows.size()));
 }
 
 TEST(ComputeGraph, MatchesThePrintedBuffersOfCpuRuns) {

@@ -62,6 +62,7 @@ class DecoderGraph {
                         std::uint64_t history);
   int feed_forward(int in, std::uint64_t width, Dim tokens, int device);
   int experts(int in, const Block& block, Dim tokens);
+  void keep_routing(int logits, int probabilities, int weights, int until);
   int mix_channels(int in, const Block& block, Dim tokens);
   int block_output(int in, const Block& block);
   int add(int a, int b) { return g_.same(GraphOp::overwrites, {a, b}); }

@@ -104,6 +104,7 @@ int DecoderGraph::experts(int in, const Block& block, Dim tokens) {
   }
   g_.expand(weights);
   int cur = g_.view(in, {n, 1, tokens});
+  keep_routing(logits, probabilities, weights, cur);
   if (traits_.weighs_before_experts) {
     cur = g_.op(GraphOp::fresh, {n, used, tokens}, {cur});
     cur = g_.same(GraphOp::overwrites, {cur, weights});
@@ -124,8 +125,9 @@ int DecoderGraph::experts(int in, const Block& block, Dim tokens) {
     const int gate = expert_multiply(cur, n, width);
     hidden = g_.op(GraphOp::fresh, inner, {gate, up});
   }
-  int out = expert_multiply(hidden, width, n);
-  if (!traits_.weighs_before_experts) out = g_.same(GraphOp::overwrites, {out, weights});
+  const int raw = expert_multiply(hidden, width, n);
+  int out = raw;
+  if (!traits_.weighs_before_experts) out = g_.same(GraphOp::overwrites, {raw, weights});
   g_.expand(out);
   std::vector<int> parts;
   for (std::uint64_t e = 0; e < used; ++e) {
@@ -138,7 +140,22 @@ int DecoderGraph::experts(int in, const Block& block, Dim tokens) {
     g_.expand(sum);
   }
   if (parts.size() == 1) sum = g_.op(GraphOp::fresh, {n, tokens}, {sum});
+  // CUDA weighs and adds up to 15 experts in one kernel.
+  if (!traits_.weighs_before_experts && used >= 2 && used <= 15) {
+    g_.keep(raw, sum);
+    g_.keep(weights, sum);
+  }
   return sum;
+}
+
+// CUDA chooses experts in one kernel, which reads the scores until the operation behind it.
+void DecoderGraph::keep_routing(int logits, int probabilities, int weights, int until) {
+  const std::uint32_t n = shape_.n_experts;
+  const bool power_of_two = (n & (n - 1)) == 0 && n <= 512;
+  if (traits_.router_picks_first || traits_.router_groups) return;
+  if (!power_of_two && n != 288 && n != 576) return;
+  g_.keep(logits, until);
+  for (int tensor = probabilities; tensor <= weights; ++tensor) g_.keep(tensor, until);
 }
 
 int DecoderGraph::mix_channels(int in, const Block& block, Dim tokens) {

@@ -352,6 +352,14 @@ void Scheduler::allocate() {
         if (src != kNoTensor) ++life(src).readers;
     }
   }
+  std::multimap<int, int> kept;  // what to give back once this is computed
+  for (const TensorGraph::Kept& k : graph_.kept()) {
+    const int device = device_[static_cast<std::size_t>(k.until)];
+    if (!options_.keeps || device == host_ || device_[static_cast<std::size_t>(k.tensor)] != device)
+      continue;
+    kept.emplace(k.until, k.tensor);
+    ++life(k.tensor).readers;
+  }
   for (const Step& step : steps_) {
     if (step.kind == Step::Kind::keep_source) {
       release(step.tensor);
@@ -361,6 +369,8 @@ void Scheduler::allocate() {
     if (step.kind == Step::Kind::receive) continue;
     for (const int src : tensor(step.tensor).src)
       if (src != kNoTensor) release(src);
+    const auto [first, last] = kept.equal_range(step.tensor);
+    for (auto it = first; it != last; ++it) release(it->second);
   }
 }
 

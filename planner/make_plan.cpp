@@ -16,9 +16,8 @@
 namespace planner {
 
 hwdb::Result<Plan> make_plan(const PlanInputs& inputs) {
-  auto basis = prepare(inputs);
+  const auto basis = prepare_all(inputs);
   if (!basis) return basis.error();
-  if (auto ok = add_extras(inputs, &*basis); !ok) return ok.error();
   Plan plan;
   plan.file_size = hwdb::Bytes(inputs.model->file_bytes);
   plan.placement = choose_placement(*basis);
@@ -48,8 +47,8 @@ std::uint64_t largest_context(const PlanInputs& inputs, Fits at_least, std::uint
     if (!made) return 0;
     smallest.cache_recipe = &own.emplace(std::move(*made));
   }
-  auto basis = prepare(smallest);  // keeps its own graphs for all steps when none are given
-  if (!basis || !add_extras(smallest, &*basis)) return 0;
+  auto basis = prepare_all(smallest);  // keeps its own graphs for all steps when none are given
+  if (!basis) return 0;
   const auto fits = [&](std::uint64_t steps) {
     request->n_ctx = steps * kStep * n_seq;
     if (!set_context(*smallest.cache_recipe, *request, &*basis)) return false;

@@ -31,6 +31,7 @@ ComputePlacement compute_placement(const PlanBasis& basis, const Placement& plac
   std::ranges::copy(placement.layers_on_gpu, p.layers_on_gpu.begin());
   p.output_on_gpu = placement.output_on_gpu;
   p.n_cpu_moe = placement.n_cpu_moe;
+  p.fuses = std::ranges::any_of(basis.gpus, &DeviceRates::fuses);
   p.cache_on_host = basis.settings->kv_on_host;
   if (basis.extras) {
     for (const MovedSums& moved : basis.extras->moved)

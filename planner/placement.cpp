@@ -124,16 +124,12 @@ bool has_room(const PlanBasis& basis, const Placement& placement) {
   return check_fit(basis, placement).fits != Fits::no;
 }
 
-bool gpus_have_room(const PlanBasis& basis, const Placement& placement) {
-  return !overfills(basis, placement, basis.assumptions->margin_gpu.as_double());
-}
-
-// The largest value in [0, n] for which `make`'s placement leaves the margin on every GPU; absent
+// The largest value in [0, n] for which `make`'s placement leaves `margin` on every GPU; absent
 // when not even 0 does. Searched with the buffers of one placement, then settled with its own:
 // those take the longest to work out and differ little between neighbours.
 template <class Make>
-std::optional<std::uint32_t> largest(const PlanBasis& basis, std::uint32_t n, const Make& make) {
-  const double margin = basis.assumptions->margin_gpu.as_double();
+std::optional<std::uint32_t> largest(const PlanBasis& basis, std::uint32_t n, double margin,
+                                     const Make& make) {
   const auto search = [&](const GraphBuffers& buffers) {
     std::uint32_t low = 0, high = n;
     while (low < high) {
@@ -149,7 +145,7 @@ std::optional<std::uint32_t> largest(const PlanBasis& basis, std::uint32_t n, co
   };
   std::uint32_t found = search(graph_buffers(basis, make(n / 2)));
   found = search(graph_buffers(basis, make(found)));
-  const auto room = [&](std::uint32_t value) { return gpus_have_room(basis, make(value)); };
+  const auto room = [&](std::uint32_t value) { return !overfills(basis, make(value), margin); };
   if (room(found)) {
     while (found < n && room(found + 1)) ++found;
     return found;
@@ -157,13 +153,6 @@ std::optional<std::uint32_t> largest(const PlanBasis& basis, std::uint32_t n, co
   while (found > 0)
     if (room(--found)) return found;
   return std::nullopt;
-}
-
-// As many blocks on the GPUs as they have room for.
-Placement most_layers(const PlanBasis& basis, std::uint32_t n_cpu_moe) {
-  const auto n = largest(basis, all_layers(basis),
-                         [&](std::uint32_t layers) { return place(basis, layers, n_cpu_moe); });
-  return place(basis, n.value_or(0), n_cpu_moe);
 }
 
 class Best {
@@ -219,8 +208,25 @@ Placement place(const PlanBasis& basis, std::uint32_t n_gpu_layers, std::uint32_
   return placement;
 }
 
+Placement most_layers(const PlanBasis& basis, std::uint32_t n_cpu_moe, double margin) {
+  const auto n = largest(basis, all_layers(basis), margin,
+                         [&](std::uint32_t layers) { return place(basis, layers, n_cpu_moe); });
+  return place(basis, n.value_or(0), n_cpu_moe);
+}
+
+std::optional<Placement> fewest_cpu_experts(const PlanBasis& basis, double margin) {
+  if (basis.sums.back().experts <= 0) return std::nullopt;
+  const std::uint32_t n = basis.n_layers();
+  const std::uint32_t all = all_layers(basis);
+  const auto kept = largest(basis, n, margin,
+                            [&](std::uint32_t layers) { return place(basis, all, n - layers); });
+  if (!kept) return std::nullopt;
+  return place(basis, all, n - *kept);
+}
+
 Placement choose_placement(const PlanBasis& basis) {
   const RunSettings& settings = *basis.settings;
+  const double margin = basis.assumptions->margin_gpu.as_double();
   const std::uint32_t n = basis.n_layers();
   const bool moves = basis.extras != nullptr && !basis.extras->moved.empty();
   // Overrides that say where experts go leave nothing to choose about them.
@@ -236,8 +242,8 @@ Placement choose_placement(const PlanBasis& basis) {
       return placement;
     }
     // Fewest layers with experts in RAM: the most that can stay is the complement.
-    const auto kept =
-        largest(basis, n, [&](std::uint32_t layers) { return place(basis, wanted, n - layers); });
+    const auto kept = largest(
+        basis, n, margin, [&](std::uint32_t layers) { return place(basis, wanted, n - layers); });
     return kept ? place(basis, wanted, n - *kept) : placement;
   }
 
@@ -260,13 +266,12 @@ Placement choose_placement(const PlanBasis& basis) {
     }
   }
   if (!all_fits && basis.sums.back().experts > 0 && !moe_given) {
-    const auto kept = largest(
-        basis, n, [&](std::uint32_t layers) { return place(basis, everything, n - layers); });
-    Placement moe = kept ? place(basis, everything, n - *kept) : most_layers(basis, n);
+    const auto few = fewest_cpu_experts(basis, margin);
+    Placement moe = few ? *few : most_layers(basis, n, margin);
     if (has_room(basis, moe)) best.offer(std::move(moe));
   }
   if (!best.placement()) {
-    Placement part = most_layers(basis, given_moe);
+    Placement part = most_layers(basis, given_moe, margin);
     if (has_room(basis, part)) best.offer(std::move(part));
   }
   if (!all_fits || basis.gpus[0].shares_host_memory) {
@@ -274,7 +279,7 @@ Placement choose_placement(const PlanBasis& basis) {
     if (has_room(basis, none)) best.offer(none);
   }
   if (best.placement()) return *best.placement();
-  return most_layers(basis, given_moe);
+  return most_layers(basis, given_moe, margin);
 }
 
 }  // namespace planner

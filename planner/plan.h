@@ -117,6 +117,18 @@ struct CostEstimate {
   double prefill_hours = 0, decode_hours = 0, loaded_idle_hours = 0;  // of a month
 };
 
+/// How far each setting alone can go while the others stay and the plan fits at least this well.
+struct Headroom {
+  Fits fits = Fits::gpu;
+  std::uint64_t max_ctx = 0;    // of a sequence; 0: none
+  std::uint32_t max_n_seq = 0;  // sequences, each with the plan's context; 0: none
+  std::string largest_quant;    // "": none fits, or none was tried
+  hwdb::Bytes largest_quant_bytes;
+  /// Blocks (the output counts as one) that stay in RAM, and blocks of which only the experts do.
+  /// Absent without a GPU, without experts, or where RAM is too small for the rest.
+  std::optional<std::uint32_t> fewest_cpu_layers, fewest_cpu_expert_layers;
+};
+
 /// The answer. `ok` is false only with `error` set; "does not fit" is an answer.
 struct Plan {
   std::string model_name, quant, machine_name;
@@ -127,7 +139,8 @@ struct Plan {
   SpeedEstimate speed;
   EnergyEstimate energy;
   CostEstimate cost;
-  std::uint64_t max_ctx = 0;  // largest context with this placement's kind of fit; 0: none
+  std::vector<Headroom> headroom;  // by grade of fit, strictest first; empty where nobody asked
+  std::uint64_t max_ctx = 0;       // largest context with this placement's kind of fit; 0: none
   bool sizes_only = false;  // unknown architecture: cache and buffers are not in `memory`, and the
                             // verdict is on the weights alone
   bool speed_known = true;  // false: unknown architecture, or a device whose bandwidth nobody knows

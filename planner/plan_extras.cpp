@@ -352,6 +352,13 @@ MovedSums::At MovedSums::between(std::uint32_t first, std::uint32_t last) const 
           b.expert_flops - a.expert_flops, b.groups - a.groups};
 }
 
+hwdb::Result<PlanBasis> prepare_all(const PlanInputs& inputs) {
+  auto basis = prepare(inputs);
+  if (!basis || inputs.attachments == nullptr) return basis;
+  if (auto ok = add_extras(inputs, &*basis); !ok) return ok.error();
+  return basis;
+}
+
 hwdb::Status add_extras(const PlanInputs& inputs, PlanBasis* basis) {
   if (inputs.attachments == nullptr) return hwdb::Ok{};
   const Attachments& attachments = *inputs.attachments;

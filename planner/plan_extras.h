@@ -7,6 +7,9 @@
 
 namespace planner {
 
+/// prepare, and what the inputs' attachments bring. Errors as prepare.
+hwdb::Result<PlanBasis> prepare_all(const PlanInputs& inputs);
+
 /// Turns attachments into the plain sums of PlanBasis::extras. Errors: as prepare, for the draft
 /// model.
 hwdb::Status add_extras(const PlanInputs& inputs, PlanBasis* basis);

@@ -131,6 +131,25 @@ void append_cost(JsonWriter* w, const CostEstimate& cost) {
   w->end_object();
 }
 
+void append_headroom(JsonWriter* w, const std::vector<Headroom>& grades) {
+  w->key("headroom").begin_array();
+  for (const Headroom& room : grades) {
+    w->begin_object();
+    w->member("fits", to_string(room.fits));
+    w->member("max_n_ctx", room.max_ctx);
+    w->member("max_n_seq", room.max_n_seq);
+    if (!room.largest_quant.empty()) {
+      w->member("largest_quant", std::string_view(room.largest_quant));
+      w->member("largest_quant_bytes", room.largest_quant_bytes.value);
+    }
+    if (room.fewest_cpu_layers) w->member("fewest_cpu_layers", *room.fewest_cpu_layers);
+    if (room.fewest_cpu_expert_layers)
+      w->member("fewest_cpu_expert_layers", *room.fewest_cpu_expert_layers);
+    w->end_object();
+  }
+  w->end_array();
+}
+
 void append_launch(JsonWriter* w, const Plan& plan) {
   w->key("launch").begin_object();
   w->member("llama.cpp", std::string_view(llama_server_line(plan)));
@@ -190,6 +209,7 @@ void append_result_json(hwdb::JsonWriter* writer, const Plan& plan) {
   w.member("file_size_bytes", plan.file_size.value);
   if (plan.max_ctx > 0) w.member("max_n_ctx", plan.max_ctx);
   append_memory(&w, plan);
+  if (!plan.headroom.empty()) append_headroom(&w, plan.headroom);
   append_placement(&w, plan.placement);
   append_estimate(&w, "prefill_tok_per_s", no_speed, plan.speed.prefill_tok_per_s,
                   &plan.speed.prefill_bound);

@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: MIT
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "planner/cli/alternatives.h"
 #include "planner/cli/check.h"
 #include "planner/cli/commands.h"
 #include "planner/cli/plan_report.h"
-#include "planner/make_plan.h"
+#include "planner/headroom.h"
 #include "planner/report/figures.h"
 #include "planner/result_json.h"
 
@@ -38,6 +40,38 @@ report::Section alternatives_section(const std::vector<Alternative>& alternative
   return section;
 }
 
+/// How far each setting could go: on the GPU with margin, without it, and with RAM.
+void add_headroom(Session& session, const planner::Scenario& scenario,
+                  const hwdb::ModelCosts& costs, const hwdb::Machine& machine,
+                  const planner::Attachments* attachments, planner::Plan* plan) {
+  planner::ComputeMemo memo(costs.shape);
+  planner::PlanInputs inputs;
+  inputs.model = &costs;
+  inputs.machine = &machine;
+  inputs.settings = scenario.settings;
+  inputs.workload = scenario.workload;
+  inputs.assumptions = &session.assumptions();
+  inputs.compute_memo = &memo;
+  inputs.attachments = attachments;
+  std::vector<const hwdb::PresetRow*> rows;
+  for (const hwdb::PresetRow& row : session.catalog().presets())
+    if (row.bpw_llama_3_1_8b) rows.push_back(&row);
+  std::ranges::sort(rows, [](const hwdb::PresetRow* a, const hwdb::PresetRow* b) {
+    return *a->bpw_llama_3_1_8b > *b->bpw_llama_3_1_8b;
+  });
+  std::vector<std::string_view> presets;
+  for (const hwdb::PresetRow* row : rows) presets.emplace_back(row->id);
+  using planner::Fits;
+  std::vector<Fits> grades = {Fits::cpu};
+  if (!machine.gpus.empty() && !scenario.settings.cpu_only)
+    grades = {Fits::gpu, Fits::gpu_tight, Fits::offload};
+  const std::uint64_t trained = costs.shape.n_ctx_train.value_or(1u << 20);
+  for (const Fits grade : grades)
+    plan->headroom.push_back(planner::headroom(inputs, grade, trained, presets));
+  for (const planner::Headroom& room : plan->headroom)
+    if (plan->memory.fits == room.fits) plan->max_ctx = room.max_ctx;
+}
+
 }  // namespace
 
 hwdb::Result<Outcome> cmd_plan(Session& session) {
@@ -66,13 +100,8 @@ hwdb::Result<Outcome> cmd_plan(Session& session) {
                                      nullptr, nullptr, attached);
   if (!plan) return plan.error();
 
-  if (plan->memory.fits != planner::Fits::no) {
-    planner::PlanInputs inputs{&(*model)->costs,  machine->get(), plan->scenario.settings,
-                               scenario.workload, *tariff,        &session.assumptions()};
-    inputs.attachments = attached;
-    plan->max_ctx = planner::largest_context(inputs, plan->memory.fits,
-                                             (*model)->costs.shape.n_ctx_train.value_or(1u << 20));
-  }
+  const planner::Scenario planned = plan->scenario;
+  add_headroom(session, planned, (*model)->costs, **machine, attached, &*plan);
 
   Outcome outcome;
   if (!terms.empty()) {

@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <optional>
 
 #include "planner/cli/describe.h"
 #include "planner/launch.h"
@@ -128,10 +129,68 @@ Section memory_section(const planner::Plan& plan) {
   add_host_lines(plan, &section);
   section.lines.push_back({"file_size_bytes", "file", report::bytes_cell(plan.file_size)});
   if (plan.max_ctx > 0) {
-    section.lines.push_back(
-        {"max_n_ctx", "longest context",
-         Cell(fmt::format("{} tokens, placed like this", plan.max_ctx), plan.max_ctx)});
+    section.lines.push_back({"max_n_ctx", "", Cell("", plan.max_ctx)});
   }
+  return section;
+}
+
+std::string_view grade_title(Fits fits) {
+  switch (fits) {
+    case Fits::gpu:
+      return "on the GPU";
+    case Fits::gpu_tight:
+      return "without margin";
+    case Fits::offload:
+      return "with RAM";
+    default:
+      return "in RAM";
+  }
+}
+
+/// Each setting alone, taken as far as it goes.
+Section headroom_section(const planner::Plan& plan) {
+  Section section;
+  section.key = "headroom";
+  section.title = "How far each setting goes, the others as they are";
+  Table table;
+  table.key = "limits";
+  table.columns = {{.key = "setting", .title = "", .align = Align::left},
+                   {.title = "setting", .align = Align::left}};
+  for (const planner::Headroom& room : plan.headroom)
+    table.columns.push_back(
+        {.key = std::string(to_string(room.fits)), .title = std::string(grade_title(room.fits))});
+  const auto row = [&](std::string key, std::string name, const auto& cell) {
+    std::vector<Cell> cells = {Cell(std::move(key)), Cell(std::move(name))};
+    for (const planner::Headroom& room : plan.headroom) cells.push_back(cell(room));
+    table.rows.push_back(std::move(cells));
+  };
+  const auto count = [](std::uint64_t n) {
+    return n > 0 ? Cell(fmt::format("{}", n), n) : Cell("-", std::uint64_t{0});
+  };
+  const auto number = [](const std::optional<std::uint32_t>& n) {
+    return n ? Cell(fmt::format("{}", *n), std::uint64_t{*n}) : Cell("-", hwdb::Json());
+  };
+  row("max_n_ctx", "longest context",
+      [&](const planner::Headroom& room) { return count(room.max_ctx); });
+  const planner::RunSettings& settings = plan.scenario.settings;
+  row("max_n_seq",
+      fmt::format("sequences of {} tokens",
+                  report::context_text(settings.n_ctx / std::max(1u, settings.n_seq))),
+      [&](const planner::Headroom& room) { return count(room.max_n_seq); });
+  row("largest_quant", "largest quantization", [](const planner::Headroom& room) {
+    return Cell(room.largest_quant.empty() ? "-" : room.largest_quant);
+  });
+  const auto any = [&](auto member) {
+    return std::ranges::any_of(plan.headroom,
+                               [&](const auto& room) { return (room.*member).has_value(); });
+  };
+  if (any(&planner::Headroom::fewest_cpu_layers))
+    row("fewest_cpu_layers", "fewest layers in RAM",
+        [&](const auto& room) { return number(room.fewest_cpu_layers); });
+  if (any(&planner::Headroom::fewest_cpu_expert_layers))
+    row("fewest_cpu_expert_layers", "or of their experts alone",
+        [&](const auto& room) { return number(room.fewest_cpu_expert_layers); });
+  section.tables.push_back(std::move(table));
   return section;
 }
 
@@ -351,6 +410,7 @@ report::Report plan_report(const planner::Plan& plan, const hwdb::Machine& machi
   };
   report.sections.push_back(std::move(verdict));
   report.sections.push_back(memory_section(plan));
+  if (!plan.headroom.empty()) report.sections.push_back(headroom_section(plan));
   if (fits && plan.speed_known) {
     report.sections.push_back(speed_section(plan));
     report.sections.push_back(money_section(plan));
