@@ -212,6 +212,7 @@ Result<ModelCosts> CostSum::finish(Bytes file_bytes) {
   if (!has_output_) {
     costs_.output_is_tied = tied_bytes_ > 0;
     if (table_density_ > 0) costs_.largest.output = table_density_;
+    costs_.tied_bytes = tied_bytes_;
     sum(tied_bytes_, &costs_.output_bytes);
     costs_.output_flops_per_token += 2.0 * tied_elements_;
   }

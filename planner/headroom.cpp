@@ -59,8 +59,9 @@ Headroom headroom(const PlanInputs& inputs, Fits fits, std::uint64_t context_lim
     return costs_of.find(presets[presets.size() - from_smallest]);
   };
   // Overrides and slices are bytes of the quantization at hand.
-  const bool fixed =
-      inputs.attachments != nullptr && (inputs.attachments->moved || inputs.attachments->slices);
+  const Attachments* attached = inputs.attachments;
+  const bool fixed = attached != nullptr &&
+                     ((attached->moved && !attached->moved->cpu_moe_layers) || attached->slices);
   const std::uint64_t found = largest_of(fixed ? 0 : presets.size(), [&](std::uint64_t i) {
     const auto costs = costs_at(i);
     if (!costs) return false;

@@ -12,6 +12,7 @@
 #include "planner/plan_basis.h"
 #include "planner/plan_extras.h"
 #include "planner/speed_estimate.h"
+#include "planner/unknown_bounds.h"
 
 namespace planner {
 
@@ -25,6 +26,7 @@ hwdb::Result<Plan> make_plan(const PlanInputs& inputs) {
   if (!memory) return memory.error();
   plan.memory = std::move(*memory);
   plan.sizes_only = inputs.model->sizes_only;
+  if (plan.sizes_only) plan.bounds = bounds_of_unknown(inputs);
   plan.speed_known = is_speed_known(*basis, plan.placement);
   plan.speed = estimate_speed(*basis, plan.placement);
   plan.energy = estimate_energy(*basis, plan.placement, plan.speed);

@@ -116,8 +116,8 @@ PlacedBytes placed_bytes(const PlanBasis& basis, const Placement& placement,
   placed.host.weights =
       static_cast<double>(basis.model->embedding_bytes) + low.weights + basis.sums[moe_end].experts;
   // A tied vocabulary matrix that stays here is the embedding itself.
-  if (!placement.output_on_gpu && !basis.model->output_is_tied)
-    placed.host.weights += static_cast<double>(basis.model->output_bytes);
+  if (!placement.output_on_gpu)
+    placed.host.weights += static_cast<double>(basis.model->output_bytes - basis.model->tied_bytes);
   placed.host.kv = low.kv;
   placed.host.state = low.state;
   placed.host.compute = buffers.host.as_double();

@@ -260,7 +260,9 @@ Placement choose_placement(const PlanBasis& basis) {
   if (all_fits) best.offer(all);
   if (basis.gpus.size() > 1 && settings.tensor_split.empty() && given_moe == 0 &&
       settings.split_mode == SplitMode::layer && !moves) {
+    const double weights = block_bytes(basis, 0, n, 0).total();
     for (std::size_t g = 0; g < basis.gpus.size(); ++g) {
+      if (weights > basis.gpus[g].budget) continue;
       Placement one = on_one(basis, g);
       if (has_room(basis, one)) best.offer(std::move(one));
     }

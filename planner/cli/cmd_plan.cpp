@@ -41,9 +41,9 @@ report::Section alternatives_section(const std::vector<Alternative>& alternative
 }
 
 /// How far each setting could go: on the GPU with margin, without it, and with RAM.
-void add_headroom(Session& session, const planner::Scenario& scenario,
-                  const hwdb::ModelCosts& costs, const hwdb::Machine& machine,
+void add_headroom(Session& session, const hwdb::ModelCosts& costs, const hwdb::Machine& machine,
                   const planner::Attachments* attachments, planner::Plan* plan) {
+  const planner::Scenario& scenario = plan->scenario;
   planner::ComputeMemo memo(costs.shape);
   planner::PlanInputs inputs;
   inputs.model = &costs;
@@ -100,8 +100,7 @@ hwdb::Result<Outcome> cmd_plan(Session& session) {
                                      nullptr, nullptr, attached);
   if (!plan) return plan.error();
 
-  const planner::Scenario planned = plan->scenario;
-  add_headroom(session, planned, (*model)->costs, **machine, attached, &*plan);
+  add_headroom(session, (*model)->costs, **machine, attached, &*plan);
 
   Outcome outcome;
   if (!terms.empty()) {
