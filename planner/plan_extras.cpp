@@ -353,9 +353,10 @@ MovedSums::At MovedSums::between(std::uint32_t first, std::uint32_t last) const 
 }
 
 hwdb::Result<PlanBasis> prepare_all(const PlanInputs& inputs) {
-  auto basis = prepare(inputs);
-  if (!basis || inputs.attachments == nullptr) return basis;
-  if (auto ok = add_extras(inputs, &*basis); !ok) return ok.error();
+  auto basis = prepare(inputs);  // the one thing returned, so that it is not moved
+  if (basis && inputs.attachments != nullptr) {
+    if (auto ok = add_extras(inputs, &*basis); !ok) basis = ok.error();
+  }
   return basis;
 }
 
