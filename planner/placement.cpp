@@ -56,8 +56,8 @@ bool overfills(const PlanBasis& basis, const Placement& placement, double margin
 
 // Each GPU takes as many blocks as it has room for, with `margin` left; the last takes the rest.
 // Buffers are taken as they are in the placement at hand: they hardly depend on where a block ends.
-void fill_in_order(const PlanBasis& basis, double margin, Placement* placement) {
-  const PlacedBytes now = placed_bytes(basis, *placement);
+void fill_in_order(const PlanBasis& basis, const PlacedBytes& now, double margin,
+                   Placement* placement) {
   const std::uint32_t n = basis.n_layers();
   std::uint32_t first = first_gpu_block(basis, *placement);
   const std::size_t n_gpus = basis.gpus.size();
@@ -156,8 +156,13 @@ class Best {
  public:
   explicit Best(const PlanBasis& basis) : basis_(basis) {}
   void offer(Placement placement) {
+    if (!placement_) {
+      placement_ = std::move(placement);  // its time is not needed while it stands alone
+      return;
+    }
+    if (!seconds_) seconds_ = request_seconds(basis_, *placement_);
     const double seconds = request_seconds(basis_, placement);
-    if (placement_ && seconds >= seconds_) return;
+    if (seconds >= *seconds_) return;
     seconds_ = seconds;
     placement_ = std::move(placement);
   }
@@ -166,7 +171,7 @@ class Best {
  private:
   const PlanBasis& basis_;
   std::optional<Placement> placement_;
-  double seconds_ = 0;
+  std::optional<double> seconds_;
 };
 
 }  // namespace
@@ -196,9 +201,10 @@ Placement place(const PlanBasis& basis, std::uint32_t n_gpu_layers, std::uint32_
     for (std::size_t g = 0; g < n_gpus; ++g) free[g] = basis.gpus[g].budget;
     spread_by_share(free, blocks, draft_blocks, &placement);
     const double margin = basis.assumptions->margin_gpu.as_double();
-    if (overfills(basis, placement, margin)) {
-      fill_in_order(basis, margin, &placement);
-      if (overfills(basis, placement, margin)) fill_in_order(basis, 0, &placement);
+    const PlacedBytes spread = placed_bytes(basis, placement);
+    if (overfills(basis, placement, spread, margin)) {
+      fill_in_order(basis, spread, margin, &placement);
+      if (overfills(basis, placement, margin)) fill_in_order(basis, spread, 0, &placement);
     }
   }
   set_split(basis, &placement);
