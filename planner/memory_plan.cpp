@@ -25,8 +25,8 @@ constexpr std::uint32_t kPipelineCopies = 4;
 ComputePlacement compute_placement(const PlanBasis& basis, const Placement& placement) {
   ComputePlacement p;
   p.largest = basis.model->largest;
-  if (!any_on_gpu(placement)) return p;
-  p.n_gpus = static_cast<std::uint32_t>(placement.layers_on_gpu.size());
+  if (!any_on_gpu(placement) && !placement.borrows_gpu) return p;
+  p.n_gpus = static_cast<std::uint32_t>(basis.gpus.size());
   p.first_gpu_layer = first_gpu_block(basis, placement);
   std::ranges::copy(placement.layers_on_gpu, p.layers_on_gpu.begin());
   p.output_on_gpu = placement.output_on_gpu;
@@ -108,6 +108,10 @@ PlacedBytes placed_bytes(const PlanBasis& basis, const Placement& placement,
     bytes.compute = buffers.gpu[g].as_double();
     bytes.overhead = basis.gpus[g].overhead;
     first = last;
+  }
+  if (placement.borrows_gpu) {
+    placed.gpu[0].compute = buffers.gpu[0].as_double();
+    placed.gpu[0].overhead = basis.gpus[0].overhead;
   }
 
   const LayerSums& low = basis.sums[first_on_gpu];

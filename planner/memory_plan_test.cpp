@@ -108,7 +108,16 @@ TEST(MemoryPlan, TheOutputGoesToTheGpuFirstAndThenTheLastBlocks) {
   c.inputs.settings.n_gpu_layers = 1;
   EXPECT_EQ(c.plan()->memory.devices[0].weights.value, 50'000'000u);
   c.inputs.settings.n_gpu_layers = 0;
-  EXPECT_EQ(c.plan()->memory.fits, Fits::cpu);
+  plan = c.plan();
+  EXPECT_EQ(plan->memory.fits, Fits::cpu);
+  // Nothing stays on the card, but prompts are computed there with borrowed weights.
+  ASSERT_EQ(plan->memory.devices.size(), 2u);
+  EXPECT_EQ(plan->memory.devices[0].weights.value, 0u);
+  EXPECT_GT(plan->memory.devices[0].compute.value, 0u);
+  c.inputs.settings.cpu_only = true;
+  EXPECT_EQ(c.plan()->memory.devices.size(), 1u);
+  EXPECT_LT(c.plan()->speed.prefill_tok_per_s.likely, plan->speed.prefill_tok_per_s.likely);
+  c.inputs.settings.cpu_only = false;
   c.inputs.settings.n_gpu_layers = 99;
   EXPECT_EQ(c.plan()->memory.fits, Fits::gpu);
 }

@@ -240,6 +240,8 @@ Placement choose_placement(const PlanBasis& basis) {
     const bool search_moe = !moe_given && wanted > 0 && basis.sums.back().experts > 0;
     Placement placement = place(basis, wanted, given_moe);
     placement.chosen = false;
+    placement.borrows_gpu =
+        wanted == 0 && !basis.gpus.empty() && !basis.gpus.front().shares_host_memory;
     if (!search_moe || has_room(basis, placement)) {
       placement.chosen = basis.gpus.empty() && !settings.n_gpu_layers;
       return placement;

@@ -32,6 +32,8 @@ struct Placement {
   bool output_on_gpu = false;
   std::uint32_t output_gpu = 0;  // which one, when it is
   bool chosen = true;            // false: given by the user
+  /// -ngl 0 beside a GPU: nothing stays on it, but long prompts are computed there.
+  bool borrows_gpu = false;
 };
 
 /// Memory of one device, in the terms that llama.cpp prints.

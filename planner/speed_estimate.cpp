@@ -169,7 +169,9 @@ double micro_batch(const PlanBasis& basis) {
 void add_host_weights(const PlanBasis& basis, const Placement& placement, const Work& work,
                       double tokens, TimeSum* sum) {
   const DeviceRates* helper =
-      uses_gpu(placement) && tokens >= kOffloadTokens ? &basis.gpus.front() : nullptr;
+      (uses_gpu(placement) || placement.borrows_gpu) && tokens >= kOffloadTokens
+          ? &basis.gpus.front()
+          : nullptr;
   if (!helper || helper->host_link <= 0) {
     add_work(work, basis.host, Phase::prefill, 1, sum);
     return;
