@@ -111,16 +111,6 @@ std::string closed_node(const SysRoot& sys) {
   return "";
 }
 
-std::vector<std::string> installed_manifests(const SysRoot& sys) {
-  std::vector<std::string> paths;
-  for (const std::string_view folder : kManifestFolders) {
-    for (const std::string& name : sys.list(folder)) {
-      if (name.ends_with(".json")) paths.push_back(fmt::format("{}/{}", folder, name));
-    }
-  }
-  return paths;
-}
-
 std::string joined(const std::vector<std::string>& paths) {
   std::string out;
   for (const std::string& path : paths) out += (out.empty() ? "" : ":") + path;
@@ -131,7 +121,7 @@ std::string joined(const std::vector<std::string>& paths) {
 Outcome ask_one_by_one(Scene* scene, const std::string& first_failure) {
   const DetectOptions& options = scene->options;
   const auto manifests =
-      options.vulkan_drivers.empty() ? installed_manifests(scene->sys) : options.vulkan_drivers;
+      options.vulkan_drivers.empty() ? vulkan_manifests(scene->sys) : options.vulkan_drivers;
   if (manifests.size() < 2) return {Status::error, first_failure};
   std::size_t answered = 0;
   std::string culprits;
@@ -157,6 +147,16 @@ Outcome ask_one_by_one(Scene* scene, const std::string& first_failure) {
 }
 
 }  // namespace
+
+std::vector<std::string> vulkan_manifests(const SysRoot& sys) {
+  std::vector<std::string> paths;
+  for (const std::string_view folder : kManifestFolders) {
+    for (const std::string& name : sys.list(folder)) {
+      if (name.ends_with(".json")) paths.push_back(fmt::format("{}/{}", folder, name));
+    }
+  }
+  return paths;
+}
 
 Outcome detect_gpu_vulkan(Scene* scene) {
   const DetectOptions& options = scene->options;
