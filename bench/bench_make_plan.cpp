@@ -8,6 +8,8 @@
 
 #include "hwdb/catalog.h"
 #include "planner/make_plan.h"
+#include "planner/memory_plan.h"
+#include "planner/placement.h"
 #include "planner/rig.h"
 
 // The estimator as a library call: a full plan (placement chosen, memory, speed, energy, cost) from
@@ -69,6 +71,24 @@ BENCHMARK_CAPTURE(plan, 8b_on_mac, "llama-3.1-8b", "Q4_K_M", "Mac Studio M3 Ultr
 BENCHMARK_CAPTURE(plan, 70b_layers_in_ram, "llama-3-70b", "Q4_K_M", "RTX 3090");
 BENCHMARK_CAPTURE(plan, 30b_experts_in_ram, "qwen3-30b-a3b", "Q4_K_M", "RTX 3060 12GB");
 BENCHMARK_CAPTURE(plan, 70b_on_two_gpus, "llama-3-70b", "Q4_K_M", "2x RTX 3090");
+
+// Where every byte goes, without speed, energy and money. Target: 100 000 a second on one core.
+void memory_plan(benchmark::State& state, const char* model, const char* preset, const char* rig) {
+  Question question(model, preset, rig);
+  std::uint64_t n_ctx = 2048;
+  for (auto _ : state) {
+    n_ctx = n_ctx >= 32768 ? 2048 : n_ctx + 256;
+    question.inputs.settings.n_ctx = n_ctx;
+    const auto basis = planner::prepare(question.inputs);
+    benchmark::DoNotOptimize(planner::plan_memory(*basis, planner::choose_placement(*basis)));
+  }
+  state.SetItemsProcessed(state.iterations());
+}
+BENCHMARK_CAPTURE(memory_plan, 8b_on_one_gpu, "llama-3.1-8b", "Q4_K_M", "RTX 3090");
+BENCHMARK_CAPTURE(memory_plan, hybrid_35b_on_one_gpu, "qwen3.5-35b-a3b", "Q4_K_M", "RTX 4090");
+BENCHMARK_CAPTURE(memory_plan, 70b_layers_in_ram, "llama-3-70b", "Q4_K_M", "RTX 3090");
+BENCHMARK_CAPTURE(memory_plan, 30b_experts_in_ram, "qwen3-30b-a3b", "Q4_K_M", "RTX 3060 12GB");
+BENCHMARK_CAPTURE(memory_plan, 70b_on_two_gpus, "llama-3-70b", "Q4_K_M", "2x RTX 3090");
 
 void plan_with_nothing_kept(benchmark::State& state) {
   Question question("llama-3.1-8b", "Q4_K_M", "RTX 3090");

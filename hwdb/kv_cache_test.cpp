@@ -222,57 +222,5 @@ TEST(KvCache, RefusesWhatCannotBe) {
   EXPECT_EQ(code_of(shape, request), "model.overflow");
 }
 
-/// Logs of llama.cpp and its forks, collected by others, where the model's shape is a row.
-TEST(KvCache, PublishedLogs) {
-  const auto rows = read_facts("measured_memory.csv");
-  if (!rows) GTEST_SKIP() << "facts/measured_memory.csv is not here";
-  struct Known {
-    std::string id;
-    bool full_windows;  // logs of a fork that had no windows then
-  };
-  const std::map<std::string, Known> known = {
-      {"Qwen3 235B A22B", {"qwen3-235b-a22b", false}},
-      {"Qwen3-235B-A22B-128K", {"qwen3-235b-a22b", false}},
-      {"Qwen3-235B-A22B", {"qwen3-235b-a22b", false}},
-      {"Models", {"qwen3-235b-a22b", false}},
-      {"Qwen3-30B-A3B", {"qwen3-30b-a3b", false}},
-      {"Qwen3 30B A3B", {"qwen3-30b-a3b", false}},
-      {"Qwen3.5-9B", {"qwen3.5-9b", false}},
-      {"GLM Z1 32B 0414", {"glm-4-32b-0414", false}},
-      {"LLaMA 2 13B", {"llama-2-13b", false}},
-      {"Gemma 3 27b It Qat", {"gemma-3-27b", true}},
-      {"Gemma-3-27B-It", {"gemma-3-27b", true}},
-      {"OLMoE-1B-7B-0125-Instruct", {"olmoe-1b-7b", false}}};
-  int agree = 0, twice = 0, other = 0;
-  for (const CsvRow& row : *rows) {
-    const auto model = known.find(row.at("model"));
-    if (model == known.end() || row.at("kv_mib").empty() || row.at("n_ctx").empty()) continue;
-    CacheRequest request;
-    request.n_ctx = std::stoull(row.at("n_ctx"));
-    request.swa_full = model->second.full_windows;
-    const std::string& types = row.at("kv_type");
-    const std::size_t slash = types.find('/');
-    request.type_k = cache_type(types.substr(0, slash));
-    request.type_v =
-        slash == std::string::npos ? request.type_k : cache_type(types.substr(slash + 1));
-    const double predicted = mib(totals_of(shape_of(model->second.id), request).kv);
-    const double ratio = std::stod(row.at("kv_mib")) / predicted;
-    if (std::abs(ratio - 1) < 0.0005) {
-      ++agree;
-    } else if (std::abs(ratio - 2) < 0.0005) {
-      ++twice;  // the log sums two contexts of a benchmark
-    } else {
-      ++other;
-      std::printf("  %s at %s %s: %.2f MiB, the log says %s\n", row.at("model").c_str(),
-                  row.at("n_ctx").c_str(), types.c_str(), predicted, row.at("kv_mib").c_str());
-    }
-  }
-  std::printf("published logs: %d agree to 0.05 %%, %d sum two contexts, %d differ\n", agree, twice,
-              other);
-  EXPECT_GE(agree, 45);
-  EXPECT_LE(twice, 2);
-  EXPECT_LE(other, 1);
-}
-
 }  // namespace
 }  // namespace hwdb

@@ -131,9 +131,9 @@ void CostSum::compare_size(const PlannedTensor& tensor) {
   const auto keep = [&](std::uint64_t* largest, std::uint32_t* density) {
     if (tensor.info.bytes <= *largest) return;
     *largest = tensor.info.bytes;
-    *density = static_cast<std::uint32_t>(
-        std::lround(256.0 * static_cast<double>(tensor.info.bytes) /
-                    static_cast<double>(tensor.info.elements())));
+    *density =
+        static_cast<std::uint32_t>(std::lround(256.0 * static_cast<double>(tensor.info.bytes) /
+                                               static_cast<double>(tensor.info.elements())));
   };
   switch (tensor.role) {
     case TensorRole::attention:
@@ -222,6 +222,7 @@ Result<ModelCosts> CostSum::finish(Bytes file_bytes) {
   if (!has_output_) {
     costs_.output_is_tied = tied_bytes_ > 0;
     if (table_density_ > 0) costs_.largest.output = table_density_;
+    costs_.tied_bytes = tied_bytes_;
     sum(tied_bytes_, &costs_.output_bytes);
     costs_.output_flops_per_token += 2.0 * tied_elements_;
   }

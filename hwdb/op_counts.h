@@ -47,6 +47,7 @@ struct ModelCosts {
   std::uint64_t output_bytes =
       0;  // vocabulary matrix and output norm as offloaded; a tied table counted again
   bool output_is_tied = false;
+  std::uint64_t tied_bytes = 0;  // of output_bytes, what the embedding is on the same device
   std::uint64_t mtp_bytes = 0;
   std::uint64_t side_tower_bytes = 0;  // vision or audio parts inside the file
   double output_flops_per_token = 0;

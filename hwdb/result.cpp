@@ -15,13 +15,14 @@ struct FamilyStatus {
 // 1 other failure, 2 usage, 3 input file rejected, 4 device or probe missing, 5 endpoint failed, 6
 // state store failed, 7 the plan's target is not met.
 constexpr std::array kStatuses = {
-    FamilyStatus{"usage", 2},    FamilyStatus{"name", 2},   FamilyStatus{"rig", 2},
-    FamilyStatus{"units", 2},    FamilyStatus{"quant", 2},  FamilyStatus{"cache", 2},
-    FamilyStatus{"scenario", 2}, FamilyStatus{"file", 3},   FamilyStatus{"gguf", 3},
-    FamilyStatus{"model", 3},    FamilyStatus{"vocab", 3},  FamilyStatus{"st", 3},
-    FamilyStatus{"json", 3},     FamilyStatus{"index", 3},  FamilyStatus{"row", 3},
-    FamilyStatus{"machine", 3},  FamilyStatus{"device", 4}, FamilyStatus{"probe", 4},
-    FamilyStatus{"endpoint", 5}, FamilyStatus{"state", 6},  FamilyStatus{"check", 7},
+    FamilyStatus{"usage", 2},    FamilyStatus{"name", 2},     FamilyStatus{"rig", 2},
+    FamilyStatus{"units", 2},    FamilyStatus{"quant", 2},    FamilyStatus{"cache", 2},
+    FamilyStatus{"scenario", 2}, FamilyStatus{"file", 3},     FamilyStatus{"gguf", 3},
+    FamilyStatus{"model", 3},    FamilyStatus{"vocab", 3},    FamilyStatus{"st", 3},
+    FamilyStatus{"json", 3},     FamilyStatus{"index", 3},    FamilyStatus{"row", 3},
+    FamilyStatus{"machine", 3},  FamilyStatus{"log", 3},      FamilyStatus{"device", 4},
+    FamilyStatus{"probe", 4},    FamilyStatus{"endpoint", 5}, FamilyStatus{"state", 6},
+    FamilyStatus{"check", 7},
 };
 
 }  // namespace

@@ -55,6 +55,7 @@ ComputePlan plan_compute(const hwdb::ModelShape& shape, const BlockKinds& kinds,
   ScheduleOptions options;
   options.n_gpus = static_cast<int>(plan.n_gpus);
   options.n_copies = static_cast<int>(placement.n_copies);
+  options.keeps = placement.fuses;
   if (!placement.offload_large_ops) options.offload_from_rows = 0;
   const auto script_of = [&](bool prompt) {
     const ExtentValues values = values_for(request, placement.largest, prompt);

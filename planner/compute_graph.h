@@ -25,6 +25,7 @@ namespace planner {
 //   one (with experts: all experts of one matrix), and the block's cache is copied for flash
 //   attention.
 // * Several GPUs with the whole model on them form a pipeline: every input four times per device.
+// * CUDA chooses and sums up experts in fused kernels, for which it keeps their inputs longer.
 // * Flash attention on CUDA unpacks a quantized cache to half precision beside its result. Builds
 // of
 //   2025 did so in CUDA's own pool: there the buffer is smaller and the card as full.
@@ -56,6 +57,7 @@ struct ComputePlacement {
   bool cache_on_host = false;     // -nkvo
   bool offload_large_ops = true;  // -nopo turns it off: see ScheduleOptions
   std::uint32_t n_copies = 1;     // 4 under pipeline parallelism
+  bool fuses = true;              // CUDA and ROCm: fused kernels keep some results longer
   hwdb::LargestMatrices largest;  // of those on the host, which a GPU borrows
   bool operator==(const ComputePlacement&) const = default;
 };

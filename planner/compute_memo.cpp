@@ -42,7 +42,8 @@ std::size_t ComputeMemo::QuestionHash::operator()(const Question& question) cons
   const ComputePlacement& p = question.placement;
   mix((std::uint64_t{p.n_gpus} << 32) | p.first_gpu_layer);
   mix((std::uint64_t{p.n_cpu_moe} << 32) | p.n_copies);
-  mix((p.output_on_gpu ? 4u : 0u) | (p.cache_on_host ? 2u : 0u) | (p.offload_large_ops ? 1u : 0u));
+  mix((p.fuses ? 8u : 0u) | (p.output_on_gpu ? 4u : 0u) | (p.cache_on_host ? 2u : 0u) |
+      (p.offload_large_ops ? 1u : 0u));
   for (std::uint32_t g = 0; g < p.n_gpus && g < kMaxGraphDevices; ++g) mix(p.layers_on_gpu[g]);
   mix((std::uint64_t{p.largest.block} << 40) ^ (std::uint64_t{p.largest.expert} << 20) ^
       p.largest.output);
@@ -63,8 +64,9 @@ std::size_t ComputeMemo::plan_of(const Question& question) {
   const ComputePlacement& p = question.placement;
   add(r.n_tokens), add(r.n_outputs), add(r.n_seq), add(r.type_k), add(r.type_v), add(p.n_gpus),
       add(p.n_copies);
-  for (const bool flag : {r.unified, r.flash_attn, r.window_cells > 0, p.first_gpu_layer == 0,
-                          p.output_on_gpu, p.n_cpu_moe > 0, p.cache_on_host, p.offload_large_ops})
+  for (const bool flag :
+       {r.unified, r.flash_attn, r.window_cells > 0, p.first_gpu_layer == 0, p.output_on_gpu,
+        p.n_cpu_moe > 0, p.cache_on_host, p.offload_large_ops, p.fuses})
     add(flag);
   for (const Block& block : kinds_.representatives(p)) {
     add(block.kind), add(static_cast<std::uint8_t>(block.device));

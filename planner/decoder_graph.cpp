@@ -21,9 +21,35 @@ int DecoderGraph::output_device() const {
   return host_ - 1;
 }
 
+/// llama.cpp tries flash attention in a graph of one token, and turns it off everywhere when the
+/// scheduler puts one layer's elsewhere than the layer. Besides missing kernels, that happens to
+/// the host's last attention when the next block that mixes tokens reads its state on a GPU: the
+/// read is queued before the attention's output matrix, and pulls the attention along.
+bool DecoderGraph::keeps_flash() const {
+  if (placement_.n_gpus == 0) return true;
+  if (!gpus_have_flash_for(shape_)) return false;
+  if (placement_.cache_on_host || traits_.norm_before_state) return true;
+  const std::vector<hwdb::LayerShape>& layers = kinds_.layers();
+  const auto device_of = [&](std::uint32_t i) { return device_of_block(placement_, i); };
+  const hwdb::LayerShape* before = nullptr;
+  for (std::uint32_t i = 0; i < layers.size(); ++i) {
+    // Nor is there an output matrix to hold back the attention of a block that is dropped.
+    if (i > 0 && device_of(i) != host_ && device_of(i - 1) == host_ &&
+        traits_.drops_blocks_without_ffn && layers[i - 1].n_ff == 0)
+      return false;
+    if (layers[i].kind == hwdb::LayerKind::none) continue;
+    if (device_of(i) != host_)
+      return before == nullptr || before->kind == hwdb::LayerKind::recurrent ||
+             layers[i].kind != hwdb::LayerKind::recurrent;
+    before = &layers[i];
+  }
+  return true;
+}
+
 int DecoderGraph::multiply(int in, std::uint64_t n_in, std::uint64_t n_out, Dim tokens, int device,
                            bool bias) {
-  int out = g_.op(GraphOp::matmul, {n_out, tokens}, {in}, matrix(device, n_in, n_out));
+  // The matrix comes first: when it is borrowed, its copy is given back before the activations.
+  int out = g_.op(GraphOp::matmul, {n_out, tokens}, {kNoTensor, in}, matrix(device, n_in, n_out));
   if (bias) out = g_.same(GraphOp::overwrites, {out}, vector(device, n_out));
   return out;
 }
@@ -61,13 +87,15 @@ int DecoderGraph::feed_forward(int in, std::uint64_t width, Dim tokens, int devi
   return multiply(hidden, width, n, tokens, device, shape_.mlp_bias);
 }
 
-int DecoderGraph::experts(int in, const Block& block, Dim tokens) {
-  const std::uint64_t n = shape_.n_embd, all = shape_.n_experts, used = shape_.n_experts_used,
+int DecoderGraph::experts(int in, int router_in, const Block& block, Dim tokens) {
+  const std::uint64_t n = shape_.expert_latent_dim > 0 ? shape_.expert_latent_dim : shape_.n_embd;
+  const std::uint64_t all = shape_.n_experts, used = shape_.n_experts_used,
                       width = shape_.n_ff_expert;
   const int device = block.device, far = block.expert_device;
-  int logits = multiply(in, n, all, tokens, device, traits_.router_bias_weighs);
+  const int logits =
+      multiply(router_in, shape_.n_embd, all, tokens, device, traits_.router_bias_weighs);
   int probabilities = traits_.router_picks_first ? logits : g_.same(GraphOp::overwrites, {logits});
-  int choice = probabilities;
+  int choice = traits_.weighs_before_experts ? logits : probabilities;
   if (traits_.router_bias_picks)
     choice = g_.same(GraphOp::overwrites, {probabilities}, vector(device, all));
   if (traits_.router_groups) {
@@ -104,13 +132,14 @@ int DecoderGraph::experts(int in, const Block& block, Dim tokens) {
   }
   g_.expand(weights);
   int cur = g_.view(in, {n, 1, tokens});
+  keep_routing(logits, probabilities, weights, cur);
   if (traits_.weighs_before_experts) {
     cur = g_.op(GraphOp::fresh, {n, used, tokens}, {cur});
     cur = g_.same(GraphOp::overwrites, {cur, weights});
   }
   const auto expert_multiply = [&](int x, std::uint64_t n_in, std::uint64_t n_out) {
-    int out = g_.op(GraphOp::expert_matmul, {n_out, used, tokens}, {x, chosen},
-                    matrix(far, n_in * all, n_out, Extent::expert_matrix));
+    int out = g_.op(GraphOp::expert_matmul, {n_out, used, tokens}, {kNoTensor, x, chosen},
+                    matrix(far, n_in, n_out * all, Extent::expert_matrix));
     if (shape_.expert_bias)
       out = g_.same(GraphOp::overwrites, {out, chosen}, vector(far, n_out * all));
     return out;
@@ -119,12 +148,24 @@ int DecoderGraph::experts(int in, const Block& block, Dim tokens) {
   const Dims inner{width, used, tokens};
   if (!shape_.ffn_gated) {
     hidden = g_.same(GraphOp::overwrites, {expert_multiply(cur, n, width)});
+  } else if (traits_.joined_expert_gate_up) {
+    const int both = expert_multiply(cur, n, 2 * width);
+    hidden =
+        g_.op(GraphOp::fresh, inner, {g_.view(both, inner, false), g_.view(both, inner, false)});
   } else {
     const int up = expert_multiply(cur, n, width);
     const int gate = expert_multiply(cur, n, width);
     hidden = g_.op(GraphOp::fresh, inner, {gate, up});
   }
-  int out = expert_multiply(hidden, width, n);
+  const int raw = expert_multiply(hidden, width, n);
+  int out = raw, factor = kNoTensor;
+  if (traits_.expert_output_scale) {
+    // Read through a view, the factors do not count as a weight.
+    const int factors = g_.view(g_.external({all}, 4, 1, far), {1, all});
+    const int of_all = g_.op(GraphOp::fresh, {1, all, tokens}, {factors});
+    factor = g_.op(GraphOp::lookup, {1, used, tokens}, {of_all, chosen});
+    out = g_.same(GraphOp::overwrites, {out, factor});
+  }
   if (!traits_.weighs_before_experts) out = g_.same(GraphOp::overwrites, {out, weights});
   g_.expand(out);
   std::vector<int> parts;
@@ -138,12 +179,31 @@ int DecoderGraph::experts(int in, const Block& block, Dim tokens) {
     g_.expand(sum);
   }
   if (parts.size() == 1) sum = g_.op(GraphOp::fresh, {n, tokens}, {sum});
+  // CUDA weighs and adds up to 15 experts in one kernel.
+  if (!traits_.weighs_before_experts && used >= 2 && used <= 15) {
+    g_.keep(raw, sum);
+    if (factor != kNoTensor) g_.keep(factor, sum);
+    g_.keep(weights, sum);
+  }
   return sum;
+}
+
+// CUDA chooses experts in one kernel, which reads the scores until the operation behind it.
+void DecoderGraph::keep_routing(int logits, int probabilities, int weights, int until) {
+  const std::uint32_t n = shape_.n_experts;
+  const bool power_of_two = (n & (n - 1)) == 0 && n <= 512;
+  if (traits_.router_picks_first || traits_.router_groups) return;
+  if (!power_of_two && n != 288 && n != 576) return;
+  g_.keep(logits, until);
+  for (int tensor = probabilities; tensor <= weights; ++tensor) g_.keep(tensor, until);
 }
 
 int DecoderGraph::mix_channels(int in, const Block& block, Dim tokens) {
   if (block.layer.n_experts == 0) return feed_forward(in, block.layer.n_ff, tokens, block.device);
-  int out = experts(in, block, tokens);
+  const std::uint64_t latent = shape_.expert_latent_dim;
+  const int expert_in = latent > 0 ? multiply(in, shape_.n_embd, latent, tokens, block.device) : in;
+  int out = experts(expert_in, in, block, tokens);
+  if (latent > 0) out = multiply(out, latent, shape_.n_embd, tokens, block.device);
   if (shape_.n_shared_experts == 0) return out;
   int gate = kNoTensor;
   if (shape_.shared_expert_gate) {
@@ -154,6 +214,46 @@ int DecoderGraph::mix_channels(int in, const Block& block, Dim tokens) {
   int shared = feed_forward(in, width, tokens, block.device);
   if (gate != kNoTensor) shared = add(shared, gate);
   return add(out, shared);
+}
+
+/// A dense network and experts side by side, each between norms of its own.
+int DecoderGraph::mix_channels_twice(int in, const Block& block, Dim tokens) {
+  const int dense =
+      norm(feed_forward(norm(in, block), block.layer.n_ff, tokens, block.device), block);
+  const int expert_in = norm(in, block);
+  // The router sees the sum itself under a norm without weights, times a vector.
+  int router_in = g_.same(GraphOp::overwrites, {in});
+  router_in = g_.same(GraphOp::overwrites, {router_in});
+  router_in = g_.same(GraphOp::overwrites, {router_in}, vector(block.device, shape_.n_embd));
+  return add(dense, norm(experts(expert_in, router_in, block, tokens), block));
+}
+
+/// What the block's own embedding of each token adds (Gemma 3n and 4).
+int DecoderGraph::add_layer_embedding(int in, const Block& block) {
+  const std::uint64_t width = shape_.per_layer_dim;
+  int x = multiply(in, shape_.n_embd, width, Extent::tokens, block.device);
+  x = g_.same(GraphOp::overwrites, {x});
+  x = g_.same(GraphOp::overwrites, {x, g_.view(layer_embeddings_, {width, Extent::tokens})});
+  x = multiply(x, width, shape_.n_embd, Extent::tokens, block.device);
+  return add(in, norm(x, block));
+}
+
+int DecoderGraph::all_layer_embeddings(int embeddings) {
+  const std::uint64_t width = shape_.per_layer_dim, layers = shape_.n_layers;
+  const Dim tokens = Extent::tokens;
+  const Dims by_layer{width, layers, tokens};
+  const int ids = g_.input({tokens}, 4);
+  int own = g_.op(GraphOp::lookup, {width * layers, tokens}, {ids}, {host_, 0});
+  own = g_.same(GraphOp::overwrites, {g_.view(own, by_layer)});
+  g_.expand(own);
+  const int device =
+      device_of_block(placement_, 0);  // llama.cpp counts the projection as the first block's
+  int projected = multiply(embeddings, shape_.n_embd, width * layers, tokens, device);
+  projected = g_.view(g_.same(GraphOp::overwrites, {projected}), by_layer);
+  projected = norm_at(projected, width, device, kAnyDevice, false);
+  const int sum = g_.same(GraphOp::overwrites, {add(projected, own)});
+  return g_.op(GraphOp::fresh, {width, tokens, layers},
+               {g_.view(sum, {width, tokens, layers}, false)});
 }
 
 int DecoderGraph::block_output(int in, const Block& block) {
@@ -168,7 +268,7 @@ int DecoderGraph::block_output(int in, const Block& block) {
   int normed = norm_before && mixes_tokens ? norm(in, block) : in;
   int cur = in;
   if (block.layer.kind == hwdb::LayerKind::mla)
-    cur = attend_latent(block, normed);
+    cur = traits_.expands_latent ? attend_expanded(block, normed) : attend_latent(block, normed);
   else if (block.layer.kind == hwdb::LayerKind::recurrent)
     cur = mix_recurrently(block, normed);
   else if (mixes_tokens)
@@ -191,10 +291,17 @@ int DecoderGraph::block_output(int in, const Block& block) {
   int middle = cur;
   if (mixes_tokens)
     middle = traits_.attention_residual_first ? add(residual, cur) : add(cur, residual);
-  if (!mixes_channels) return middle;
-  cur = mix_channels(norm_before ? norm(middle, block) : middle, block, tokens);
+  if (!mixes_channels) return traits_.drops_blocks_without_ffn ? in : middle;
+  if (traits_.sandwiched_experts && block.layer.n_experts > 0)
+    cur = mix_channels_twice(middle, block, tokens);
+  else
+    cur = mix_channels(norm_before ? norm(middle, block) : middle, block, tokens);
   if (norm_after) cur = norm(cur, block, false);
-  return traits_.residual_first ? add(middle, cur) : add(cur, middle);
+  cur = traits_.residual_first ? add(middle, cur) : add(cur, middle);
+  if (layer_embeddings_ != kNoTensor) cur = add_layer_embedding(cur, block);
+  if (traits_.scales_block_output)
+    cur = g_.same(GraphOp::overwrites, {cur}, vector(block.device, 1));
+  return cur;
 }
 
 TensorGraph DecoderGraph::build() {
@@ -206,40 +313,50 @@ TensorGraph DecoderGraph::build() {
                   {host_, 0});  // the embedding matrix never leaves the host
   g_.expand(cur);
   g_.expand(ready_embeddings);
+  if (traits_.scales_embeddings) cur = g_.same(GraphOp::overwrites, {cur});
+  if (traits_.scales_embeddings_at_once) g_.expand(cur);
   positions_ = g_.input({traits_.positions_per_token, tokens}, 4);
-  state_ids_ = g_.input({Extent::sequences}, 4);
+  const int all_state_ids = g_.input({Extent::sequences}, 4);
+  state_ids_ = g_.view(all_state_ids, {Extent::sequences});
+  idle_ids_ = g_.view(all_state_ids, {Dim(0)});
   windowed_ = request_.window_cells > 0;
-  std::uint64_t widest_v = 0, head_dim_k = 0, head_dim_v = 0;
-  for (const hwdb::LayerShape& layer : kinds_.layers()) {
-    if (layer.n_kv_heads == 0) continue;
-    widest_v = std::max(widest_v, std::uint64_t{layer.head_dim_v} * layer.n_kv_heads);
-    head_dim_k = layer.head_dim_k;
-    head_dim_v = layer.head_dim_v;
-  }
+  const std::vector<hwdb::LayerShape>& layers = kinds_.layers();
+  std::uint64_t widest_v = 0;
+  for (const hwdb::LayerShape& layer : layers)
+    widest_v = std::max(widest_v, traits_.expands_latent
+                                      ? std::uint64_t{shape_.mla->v_head_dim} * layer.n_heads
+                                      : std::uint64_t{layer.head_dim_v} * layer.n_kv_heads);
   const auto cache_inputs = [&](Extent cells) {
     CacheInputs in;
     in.k_places = g_.input({tokens}, 8);
-    in.v_places = g_.input({flash_ ? 1 : widest_v, tokens}, 8);
+    in.v_places = g_.input({v_transposed_ ? widest_v : 1, tokens}, 8);
     in.mask = g_.input({cells, Extent::stream_tokens, 1, Extent::streams}, flash_ ? 2 : 4);
-    const bool rotates = !shape_.mla;
-    if (rotates && hwdb::format_of(request_.type_k).block_weights > 1 &&
-        head_dim_k % kRotation == 0 && head_dim_k > 0) {
+    const auto layer = std::ranges::find_if(layers, [&](const hwdb::LayerShape& l) {
+      return l.n_kv_heads > 0 && (!windowed_ || (l.window > 0) == (cells == Extent::window_cells));
+    });
+    if (layer == layers.end() || (shape_.mla && !traits_.expands_latent)) return in;
+    const auto rotates = [](hwdb::TensorType type, std::uint64_t head_dim) {
+      return hwdb::format_of(type).block_weights > 1 && head_dim % kRotation == 0 && head_dim > 0;
+    };
+    if (rotates(request_.type_k, layer->head_dim_k)) {
       std::uint64_t n = kRotation;
-      while (head_dim_k % (2 * n) == 0) n *= 2;
+      while (layer->head_dim_k % (2 * n) == 0) n *= 2;
       in.k_rotation = g_.input({n, n}, 4);
     }
-    if (rotates && hwdb::format_of(request_.type_v).block_weights > 1 &&
-        head_dim_v % kRotation == 0 && head_dim_v > 0)
+    if (rotates(request_.type_v,
+                traits_.expands_latent ? shape_.mla->v_head_dim : layer->head_dim_v))
       in.v_rotation = g_.input({kRotation, kRotation}, 4);
     return in;
   };
   full_ = cache_inputs(Extent::cells);
   if (windowed_) window_ = cache_inputs(Extent::window_cells);
   output_ids_ = g_.input({Extent::outputs}, 4);
+  if (traits_.scales_unturned_queries) query_scale_ = g_.input({1, 1, tokens}, 4);
   if (shape_.learned_positions > 0) {
     const int places = g_.op(GraphOp::lookup, {shape_.n_embd, tokens}, {positions_}, {host_, 0});
     cur = g_.same(GraphOp::overwrites, {cur, places});
   }
+  if (traits_.adds_layer_embeddings) layer_embeddings_ = all_layer_embeddings(cur);
   for (const Block& block : blocks) cur = block_output(cur, block);
   if (traits_.outputs_after_blocks) g_.at(cur).output = true;  // kept for a draft head
   if (traits_.outputs_after_blocks || blocks.empty())
@@ -252,7 +369,7 @@ TensorGraph DecoderGraph::build() {
     cur = g_.op(GraphOp::lookup, {shape_.n_embd, Extent::outputs}, {cur, output_ids_});
     g_.at(cur).output = true;
   }
-  cur = g_.op(GraphOp::matmul, {shape_.n_vocab, Extent::outputs}, {cur},
+  cur = g_.op(GraphOp::matmul, {shape_.n_vocab, Extent::outputs}, {kNoTensor, cur},
               matrix(device, shape_.n_embd, shape_.n_vocab, Extent::output_matrix));
   g_.at(cur).output = true;
   g_.expand(cur);

@@ -6,11 +6,14 @@
 namespace planner {
 
 int DecoderGraph::states_of(int cache, std::uint64_t width) {
-  const int rows = g_.op(GraphOp::lookup, {width, Extent::sequences}, {cache, state_ids_});
+  // The state of a sequence that begins anew is emptied in place, where the cache lives.
+  g_.expand(g_.store(kNoTensor, kNoTensor, cache));
+  const int states = g_.view(cache, {width, Extent::sequences});
+  const int rows = g_.op(GraphOp::lookup, {width, Extent::sequences}, {states, state_ids_});
   g_.expand(rows);
   // States of sequences that sit this batch out are carried over; when memory is planned there are
   // none of them, but even a tensor without rows leaves its trace in the allocator.
-  const int idle = g_.op(GraphOp::lookup, {width, Dim(0)}, {cache, state_ids_});
+  const int idle = g_.op(GraphOp::lookup, {width, Dim(0)}, {states, idle_ids_});
   g_.expand(g_.store(idle, kNoTensor, cache));
   return rows;
 }
@@ -39,6 +42,7 @@ int DecoderGraph::mix_by_delta_rule(const Block& block, int in) {
   const std::uint64_t channels = 2 * nk * dk + nv * dv;
   const std::uint64_t history = ssm.d_conv > 0 ? ssm.d_conv - 1 : 0;
   const int device = block.device;
+  if (traits_.norm_before_state) g_.expand(in);
   const int mixed = multiply(in, shape_.n_embd, channels, tokens, device);
   const int z = multiply(in, shape_.n_embd, nv * dv, tokens, device);
   int beta = multiply(in, shape_.n_embd, nv, tokens, device);
@@ -89,13 +93,15 @@ int DecoderGraph::mix_by_scan(const Block& block, int in) {
   x = g_.same(GraphOp::overwrites, {x}, vector(device, channels));
   x = g_.same(GraphOp::overwrites, {x});
 
-  int step, b = g_.view(x, {groups * state, tokens}, false), c = b;
+  int step, b = g_.view(x, {groups * state, tokens}, false);
+  int c = g_.view(x, {groups * state, tokens}, false);
   if (second) {
     step = g_.op(GraphOp::fresh, {heads, tokens}, {g_.view(mixed, {heads, tokens}, false)});
   } else {
     const std::uint64_t rank = ssm.dt_rank;
     const int low = multiply(x, inner, rank + 2 * state, tokens, device);
-    b = c = g_.view(low, {state, tokens}, false);
+    b = g_.view(low, {state, tokens}, false);
+    c = g_.view(low, {state, tokens}, false);
     step = g_.view(low, {rank, tokens}, false);
     if (ssm.bcdt_norm) {
       step = norm_at(step, rank, device, kAnyDevice, false);
@@ -109,11 +115,16 @@ int DecoderGraph::mix_by_scan(const Block& block, int in) {
   step = g_.same(GraphOp::overwrites, {step}, vector(device, heads));
 
   const int cache = g_.external({state * inner, sequences}, 4, 1, block.cache_device);
+  g_.expand(g_.store(kNoTensor, kNoTensor, cache));
+  const int states = g_.view(cache, {state * inner, sequences});
   const int values = g_.view(x, {inner, tokens}, !second);
-  const int both = g_.op(GraphOp::fresh, {inner, tokens}, {cache, values, step, b, c, state_ids_});
+  // One long row: too few rows to be worth a GPU when the decay rates are on the host.
+  const int both =
+      g_.op(GraphOp::fresh, {Dim(inner, Extent::tokens)}, {cache, values, step, b, c, state_ids_},
+            vector(device, second ? heads : state * inner));
   g_.at(both).more = {state * inner, sequences, Dim(), Dim()};
   g_.expand(both);
-  const int idle = g_.op(GraphOp::lookup, {state * inner, Dim(0)}, {cache, state_ids_});
+  const int idle = g_.op(GraphOp::lookup, {state * inner, Dim(0)}, {states, idle_ids_});
   g_.expand(g_.store(idle, kNoTensor, cache));
   g_.expand(g_.store(g_.view(both, {state * inner, sequences}, false), kNoTensor, cache));
 

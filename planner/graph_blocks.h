@@ -19,6 +19,9 @@ struct Block {
   bool rope = true;
 };
 
+/// The GPU of a block, or `n_gpus` for the host.
+int device_of_block(const ComputePlacement& placement, std::uint32_t layer);
+
 /// A model's layers, sorted into kinds once.
 class BlockKinds {
  public:
@@ -34,6 +37,8 @@ class BlockKinds {
   std::vector<hwdb::LayerShape> layers_;
   std::vector<std::uint32_t> kind_;  // of each layer
   std::vector<char> rope_;
+  bool all_count_ = false;          // no block only repeats another
+  bool copies_embeddings_ = false;  // a block on another GPU gets a part of a shared tensor
 };
 
 }  // namespace planner

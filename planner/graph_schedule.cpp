@@ -352,6 +352,18 @@ void Scheduler::allocate() {
         if (src != kNoTensor) ++life(src).readers;
     }
   }
+  // What to give back once a tensor is computed: the first of a list for each.
+  std::vector<int> first_kept(tensors_.size(), kNone), next_kept;
+  for (const TensorGraph::Kept& k : graph_.kept()) {
+    const int at = static_cast<int>(next_kept.size());
+    next_kept.push_back(kNone);
+    const int device = device_[static_cast<std::size_t>(k.until)];
+    if (!options_.keeps || device == host_ || device_[static_cast<std::size_t>(k.tensor)] != device)
+      continue;
+    std::swap(next_kept.back(), first_kept[static_cast<std::size_t>(k.until)]);
+    first_kept[static_cast<std::size_t>(k.until)] = at;
+    ++life(k.tensor).readers;
+  }
   for (const Step& step : steps_) {
     if (step.kind == Step::Kind::keep_source) {
       release(step.tensor);
@@ -361,6 +373,9 @@ void Scheduler::allocate() {
     if (step.kind == Step::Kind::receive) continue;
     for (const int src : tensor(step.tensor).src)
       if (src != kNoTensor) release(src);
+    for (int k = first_kept[static_cast<std::size_t>(step.tensor)]; k != kNone;
+         k = next_kept[static_cast<std::size_t>(k)])
+      release(graph_.kept()[static_cast<std::size_t>(k)].tensor);
   }
 }
 

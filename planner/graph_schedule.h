@@ -15,6 +15,7 @@ struct ScheduleOptions {
   /// Inputs are kept this many times, so that the GPUs of a pipeline can work on different
   /// micro-batches.
   int n_copies = 1;
+  bool keeps = true;  // TensorGraph::keep counts: the GPUs fuse operations as CUDA does
 };
 
 /// Gives each operation a device by the rules of ggml's scheduler (weights decide, neighbours

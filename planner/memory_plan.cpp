@@ -35,6 +35,7 @@ ComputePlacement compute_placement(const PlanBasis& basis, const Placement& plac
   std::ranges::copy(placement.layers_on_gpu, p.layers_on_gpu.begin());
   p.output_on_gpu = placement.output_on_gpu;
   p.n_cpu_moe = placement.n_cpu_moe;
+  p.fuses = std::ranges::any_of(basis.gpus, &DeviceRates::fuses);
   const bool whole = p.output_on_gpu && p.first_gpu_layer == 0 && p.n_cpu_moe == 0;
   if (p.n_gpus > 1 && whole && basis.settings->split_mode == SplitMode::layer)
     p.n_copies = kPipelineCopies;
@@ -104,8 +105,8 @@ PlacedBytes placed_bytes(const PlanBasis& basis, const Placement& placement,
   placed.host.weights =
       static_cast<double>(basis.model->embedding_bytes) + low.weights + basis.sums[moe_end].experts;
   // A tied vocabulary matrix that stays here is the embedding itself.
-  if (!placement.output_on_gpu && !basis.model->output_is_tied)
-    placed.host.weights += static_cast<double>(basis.model->output_bytes);
+  if (!placement.output_on_gpu)
+    placed.host.weights += static_cast<double>(basis.model->output_bytes - basis.model->tied_bytes);
   placed.host.kv = low.kv;
   placed.host.state = low.state;
   placed.host.compute = buffers.host.as_double();

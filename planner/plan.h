@@ -91,6 +91,13 @@ struct CostEstimate {
   double prefill_hours = 0, decode_hours = 0, loaded_idle_hours = 0;  // of a month
 };
 
+/// What an unknown architecture takes beyond its weights, at least and at most, and the terms that
+/// are missing for more.
+struct MemoryBounds {
+  hwdb::Bytes cache_low, cache_high, compute_low, compute_high;
+  std::vector<std::string> missing;
+};
+
 /// How far each setting alone can go while the others stay and the plan fits at least this well.
 struct Headroom {
   Fits fits = Fits::gpu;
@@ -117,6 +124,7 @@ struct Plan {
   std::uint64_t max_ctx = 0;       // largest context with this placement's kind of fit; 0: none
   bool sizes_only = false;  // unknown architecture: cache and buffers are not in `memory`, and the
                             // verdict is on the weights alone
+  std::optional<MemoryBounds> bounds;  // with sizes_only, where the file states enough
   bool speed_known = true;  // false: unknown architecture, or a device whose bandwidth nobody knows
   std::vector<std::string> notes;  // what was assumed or left out, in sentences
 };

@@ -63,6 +63,7 @@ DeviceRates rates_of(const Assumptions& assumptions, const GpuInfo& gpu, GpuInfo
     d.basis = Basis::assumed;
   }
   d.shares_host_memory = gpu.kind != GpuInfo::Kind::discrete;
+  d.fuses = backend == GpuInfo::Backend::cuda || backend == GpuInfo::Backend::rocm;
   d.host_link = d.shares_host_memory ? 0 : gpu.host_link.value.value;
   d.budget = (gpu.available ? gpu.available->value : gpu.memory.value).as_double();
   d.overhead = context_bytes(assumptions, backend);
@@ -166,6 +167,8 @@ hwdb::Result<hwdb::CacheRequest> cache_request_of(const RunSettings& settings) {
   request.type_v = *v;
   request.runtime = settings.runtime;
   request.flash_attn = settings.flash_attn;
+  request.swa_full = settings.swa_full;
+  request.unified = settings.kv_unified;
   return request;
 }
 

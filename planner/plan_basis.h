@@ -20,6 +20,7 @@ struct DeviceRates {
   double peak = 0;        // FLOPs per second; 0: unknown
   double host_link = 0;   // bytes per second, one way; 0: none needed or unknown
   bool shares_host_memory = false;
+  bool fuses = false;  // runs llama.cpp's CUDA backend, or ROCm, which is the same code
   const hwdb::SpeedFactorRow* factor = nullptr;
   hwdb::Basis basis = hwdb::Basis::modelled;  // the weakest of its figures and of the factors
   double budget = 0;                          // bytes it can give

@@ -48,6 +48,19 @@ void append_memory(JsonWriter* w, const Plan& plan) {
   w->member("total_bytes", memory.total().value);
   w->member("margin_bytes", memory.margin.value);
   if (memory.fits == Fits::no) w->member("shortfall_bytes", memory.shortfall.value);
+  if (plan.bounds) {
+    const auto range = [w](std::string_view key, const hwdb::Bytes& low, const hwdb::Bytes& high) {
+      w->key(key).begin_object();
+      w->member("low", low.value);
+      w->member("high", high.value);
+      w->end_object();
+    };
+    range("kv_cache_bytes_bounds", plan.bounds->cache_low, plan.bounds->cache_high);
+    range("compute_bytes_bounds", plan.bounds->compute_low, plan.bounds->compute_high);
+    w->key("missing_terms").begin_array();
+    for (const std::string& term : plan.bounds->missing) w->value(std::string_view(term));
+    w->end_array();
+  }
   w->key("devices").begin_array();
   for (const DeviceMemory& device : memory.devices) {
     w->begin_object();

@@ -27,6 +27,8 @@ struct RunSettings {
   /// Tokens of a micro-batch whose logits are kept; absent: as the runtime's server does.
   std::optional<std::uint32_t> n_outputs;
   bool flash_attn = true;
+  bool swa_full = false;    // --swa-full: sliding layers keep the whole context
+  bool kv_unified = false;  // -kvu: the sequences share one pool of cells
   std::string cache_type_k = "f16", cache_type_v = "f16";
   std::optional<std::uint32_t> n_gpu_layers, n_cpu_moe, n_threads;  // absent: choose the best
   std::string override_tensor;                                      // -ot, "" none

@@ -103,6 +103,13 @@ class TensorGraph {
   /// Writes `rows` into `cache` at `places`.
   int store(int rows, int places, int cache);
 
+  /// Has a GPU hold `tensor` until `until` is computed: CUDA's fused kernels read it again there.
+  void keep(int tensor, int until) { kept_.push_back({tensor, until}); }
+  struct Kept {
+    int tensor, until;
+  };
+  const std::vector<Kept>& kept() const { return kept_; }
+
   /// Appends what `tensor` needs and is not yet in the order, operands first.
   void expand(int tensor);
 
@@ -119,6 +126,7 @@ class TensorGraph {
   std::vector<GraphTensor> tensors_;
   std::vector<char> visited_;
   std::vector<int> order_, leaves_;
+  std::vector<Kept> kept_;
 };
 
 }  // namespace planner

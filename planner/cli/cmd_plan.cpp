@@ -41,9 +41,9 @@ report::Section alternatives_section(const std::vector<Alternative>& alternative
 }
 
 /// How far each setting could go: on the GPU with margin, without it, and with RAM.
-void add_headroom(Session& session, const planner::Scenario& scenario,
-                  const hwdb::ModelCosts& costs, const hwdb::Machine& machine,
+void add_headroom(Session& session, const hwdb::ModelCosts& costs, const hwdb::Machine& machine,
                   planner::Plan* plan) {
+  const planner::Scenario& scenario = plan->scenario;
   planner::ComputeMemo memo(costs.shape);
   planner::PlanInputs inputs;
   inputs.model = &costs;
@@ -91,7 +91,7 @@ hwdb::Result<Outcome> cmd_plan(Session& session) {
   auto plan = planner::plan_scenario(scenario, **model, **machine, *tariff, &session.assumptions());
   if (!plan) return plan.error();
 
-  add_headroom(session, scenario, (*model)->costs, **machine, &*plan);
+  add_headroom(session, (*model)->costs, **machine, &*plan);
 
   Outcome outcome;
   if (!terms.empty()) {

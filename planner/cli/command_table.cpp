@@ -42,6 +42,12 @@ constexpr std::array kBatchExamples = {
     Examples("tokwatt batch scenarios.jsonl > results.jsonl"),
     Examples("echo '{\"model\":\"llama-3.1-8b\",\"on\":\"RTX 4090\"}' | tokwatt batch -"),
 };
+constexpr std::array kVerifyExamples = {
+    Examples("tokwatt verify server.log"),
+    Examples("tokwatt verify http://127.0.0.1:8080"),
+    Examples("tokwatt verify server.log --model llama-3.1-8b --on \"RTX 4090\" --tolerance 3%"),
+    Examples("llama-server -m model.gguf -lv 4 2>&1 | tee server.log    the log it needs"),
+};
 constexpr std::array kDoctorExamples = {
     Examples("tokwatt doctor"),
 };
@@ -58,6 +64,9 @@ constexpr std::array kCommands = {
                 kPlanning, 1, 1},
     CommandInfo{"bill", "[MODEL]", "what running it adds to the power bill", kBillExamples,
                 kPlanning | kQuant | kBill, 0, 1},
+    CommandInfo{"verify", "LOG|URL",
+                "was the plan right? against a server's log or the live server", kVerifyExamples,
+                kAlways | kRig | kRun | kQuant | kVerify, 1, 1},
     CommandInfo{"inspect", "FILE", "what is in a model file", kInspectExamples, kAlways, 1, 1},
     CommandInfo{"list", "TABLE [FILTER]", "what is known: gpus, models, tariffs and more",
                 kListExamples, kAlways, 1, 2},

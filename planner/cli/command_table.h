@@ -21,6 +21,7 @@ enum FlagGroup : unsigned {
   kFit = 1u << 9,
   kBill = 1u << 10,
   kPlan = 1u << 11,
+  kVerify = 1u << 12,
 };
 
 /// One command as help, dispatch and the man page see it.

@@ -12,6 +12,7 @@ hwdb::Result<Outcome> cmd_fit(Session& session);
 hwdb::Result<Outcome> cmd_plan(Session& session);
 hwdb::Result<Outcome> cmd_quants(Session& session);
 hwdb::Result<Outcome> cmd_bill(Session& session);
+hwdb::Result<Outcome> cmd_verify(Session& session);
 hwdb::Result<Outcome> cmd_inspect(Session& session);
 hwdb::Result<Outcome> cmd_list(Session& session);
 hwdb::Result<Outcome> cmd_batch(Session& session);

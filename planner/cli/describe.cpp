@@ -227,6 +227,24 @@ std::string term_text(const planner::TimeTerm& term) {
   return fmt::format("{} / ({} x {:.2f}) = {}", amount, rate, term.factor, seconds);
 }
 
+std::vector<std::string> plan_device_names(const planner::Plan& plan) {
+  std::vector<std::string> names;
+  for (const planner::DeviceMemory& device : plan.memory.devices) {
+    const auto same = [&](const planner::DeviceMemory& other) {
+      return other.device == device.device;
+    };
+    std::string name = short_name(device.device);
+    if (std::ranges::count_if(plan.memory.devices, same) > 1) {
+      const std::string numbered = name + " #";
+      const auto before = std::ranges::count_if(
+          names, [&](const std::string& other) { return other.starts_with(numbered); });
+      name = fmt::format("{}{}", numbered, before + 1);
+    }
+    names.push_back(std::move(name));
+  }
+  return names;
+}
+
 std::vector<std::string> unique_notes(const std::vector<std::string>& notes) {
   std::vector<std::string> out;
   for (const std::string& note : notes) {

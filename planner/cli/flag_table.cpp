@@ -281,7 +281,8 @@ constexpr std::array kFlags = {
          }},
     Flag{"--min-tps", "", "N", "slowest decode that is worth listing, tok/s", kFit,
          [](Text v, Options* o) { return read_optional_number(v, 0, 1e9, &o->min_tps); }},
-    Flag{"--model", "", "TEXT", "only models whose name has this", kFit,
+    Flag{"--model", "", "NAME", "fit: only names with this; verify: the model that runs",
+         kFit | kVerify,
          [](Text v, Options* o) { return text(v, &o->model_filter); }},
 
     // Money.
@@ -308,6 +309,14 @@ constexpr std::array kFlags = {
          [](Text, Options* o) { return on(&o->why); }},
     Flag{"--check", "", "TERMS", "exit 7 unless met: 'decode>=20,fits=gpu,cost<=30'", kCheck,
          [](Text v, Options* o) { return text(v, &o->check); }},
+    Flag{"--tolerance", "", "P%", "exit 7 when a total differs by more than this, as 3%", kVerify,
+         [](Text v, Options* o) -> Status {
+           const Text number = v.ends_with('%') ? v.substr(0, v.size() - 1) : v;
+           double percent = 0;
+           if (!read_number(number, 0, 1000, &percent)) return wrong(v, "a percentage such as 3%");
+           o->tolerance = percent / 100;
+           return Ok{};
+         }},
     Flag{"--quiet", "", "", "no notes, no hints", kOutput,
          [](Text, Options* o) { return on(&o->quiet); }},
     Flag{"--color", "", "WHEN", "auto, always or never", kOutput,

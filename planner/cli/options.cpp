@@ -184,6 +184,7 @@ hwdb::Result<Options> parse_arguments(const std::vector<std::string>& arguments)
   for (const Flag& flag : flags()) {
     const auto it = given.find(&flag);
     if (it == given.end()) continue;
+    options.given.emplace_back(flag.name, it->second);
     if (auto status = flag.set(it->second, &options); !status) {
       return usage("usage.value", fmt::format("{} {}", flag.name, status.error().what),
                    options.command);

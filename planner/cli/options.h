@@ -5,6 +5,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "hwdb/result.h"
@@ -41,13 +42,17 @@ struct Options {
   std::optional<std::string> quant;
   bool calibrated = true;
 
+  std::vector<std::pair<std::string, std::string>> given;  // flags by name, with their values
+
   // fit
   std::optional<std::size_t> top;
   std::optional<double> min_tps;
-  std::string model_filter;
+  std::string model_filter;  // verify: the model
   // bill
   bool full_power = false;
   std::optional<double> watts;
+  // verify
+  std::optional<double> tolerance;  // a share
 };
 
 /// Reads the arguments after the program's name. Errors: usage.unknown_command,

@@ -19,25 +19,6 @@ using report::Cell;
 using report::Section;
 using report::Table;
 
-/// Short names of the plan's devices; GPUs of one name are numbered.
-std::vector<std::string> device_names(const planner::Plan& plan) {
-  std::vector<std::string> names;
-  for (const planner::DeviceMemory& device : plan.memory.devices) {
-    const auto same = [&](const planner::DeviceMemory& other) {
-      return other.device == device.device;
-    };
-    std::string name = short_name(device.device);
-    if (std::ranges::count_if(plan.memory.devices, same) > 1) {
-      const std::string numbered = name + " #";
-      const auto before = std::ranges::count_if(
-          names, [&](const std::string& other) { return other.starts_with(numbered); });
-      name = fmt::format("{}{}", numbered, before + 1);
-    }
-    names.push_back(std::move(name));
-  }
-  return names;
-}
-
 Section memory_section(const planner::Plan& plan) {
   Section section;
   section.key = "memory";
@@ -58,7 +39,7 @@ Section memory_section(const planner::Plan& plan) {
   bool has_state = false;
   for (const planner::DeviceMemory& d : plan.memory.devices) has_state |= d.state.value > 0;
   if (!has_state) table.columns[3].title.clear();
-  const std::vector<std::string> names = device_names(plan);
+  const std::vector<std::string> names = plan_device_names(plan);
   for (std::size_t i = 0; i < names.size(); ++i) {
     const planner::DeviceMemory& d = plan.memory.devices[i];
     const auto unless_unknown = [&](const hwdb::Bytes& bytes) {
@@ -78,6 +59,17 @@ Section memory_section(const planner::Plan& plan) {
   where += placement.chosen ? " (chosen for speed)" : " (as asked)";
   if (plan.memory.fits != Fits::no && plan.memory.fits != Fits::cpu) {
     section.lines.push_back({"", "placement", where});
+  }
+  if (plan.bounds) {
+    const planner::MemoryBounds& bounds = *plan.bounds;
+    const auto range = [](const hwdb::Bytes& low, const hwdb::Bytes& high) {
+      return fmt::format("{} to {}", hwdb::format_bytes(low), hwdb::format_bytes(high));
+    };
+    section.lines.push_back({"", "cache", range(bounds.cache_low, bounds.cache_high)});
+    section.lines.push_back({"", "compute", range(bounds.compute_low, bounds.compute_high)});
+    std::string missing;
+    for (const std::string& term : bounds.missing) missing += (missing.empty() ? "" : ", ") + term;
+    section.lines.push_back({"", "not known", missing});
   }
   section.lines.push_back({"file_size_bytes", "file", report::bytes_cell(plan.file_size)});
   if (plan.max_ctx > 0) {
