@@ -92,19 +92,21 @@ TEST(MemoryPlan, UnifiedMemoryIsCountedOnce) {
   EXPECT_EQ(c.plan()->memory.fits, Fits::no);
 }
 
-TEST(MemoryPlan, LastBlocksGoToTheGpuAndTheOutputLast) {
+TEST(MemoryPlan, TheOutputGoesToTheGpuFirstAndThenTheLastBlocks) {
   Case c(dense_model(), with_cards({card("A", 24e9, 1e12, 100e12)}));
   c.inputs.settings.n_gpu_layers = 10;
   auto plan = c.plan();
   ASSERT_TRUE(plan);
-  EXPECT_EQ(plan->memory.devices[0].weights.value, 1'000'000'000u);
-  EXPECT_EQ(plan->memory.devices[1].weights.value, 100'000'000u);  // embedding and output
+  EXPECT_EQ(plan->memory.devices[0].weights.value, 950'000'000u);  // nine blocks and the output
+  EXPECT_EQ(plan->memory.devices[1].weights.value, 150'000'000u);  // a block and the embedding
   EXPECT_EQ(plan->memory.fits, Fits::offload);
   EXPECT_FALSE(plan->placement.chosen);
   c.inputs.settings.n_gpu_layers = 3;
   plan = c.plan();
-  EXPECT_EQ(plan->memory.devices[0].weights.value, 300'000'000u);
-  EXPECT_EQ(plan->memory.devices[1].kv_cache.value, 7ull * 4096 * 512);
+  EXPECT_EQ(plan->memory.devices[0].weights.value, 250'000'000u);
+  EXPECT_EQ(plan->memory.devices[1].kv_cache.value, 8ull * 4096 * 512);
+  c.inputs.settings.n_gpu_layers = 1;
+  EXPECT_EQ(c.plan()->memory.devices[0].weights.value, 50'000'000u);
   c.inputs.settings.n_gpu_layers = 0;
   EXPECT_EQ(c.plan()->memory.fits, Fits::cpu);
   c.inputs.settings.n_gpu_layers = 99;
