@@ -2,7 +2,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <array>
 
 #include "engine/runtime/child_process.h"
 #include "probes/child_message.h"
@@ -12,24 +11,6 @@ namespace probes {
 namespace {
 
 using engine::VulkanDevice;
-
-// Where the loader looks for drivers, as far as it does not depend on the user.
-constexpr std::array<std::string_view, 4> kManifestFolders = {
-    "/etc/vulkan/icd.d", "/usr/local/etc/vulkan/icd.d", "/usr/local/share/vulkan/icd.d",
-    "/usr/share/vulkan/icd.d"};
-// VkDriverId of what draws on the processor: SwiftShader and llvmpipe.
-constexpr std::array<std::uint32_t, 2> kSoftwareDrivers = {10, 13};
-
-/// Also by name: old drivers give no id, and some call themselves another type.
-bool is_software(const VulkanDevice& d) {
-  if (d.type == VulkanDevice::Type::cpu) return true;
-  if (std::ranges::find(kSoftwareDrivers, d.driver_id) != kSoftwareDrivers.end()) return true;
-  for (const std::string_view name :
-       {"llvmpipe", "lavapipe", "SwiftShader", "softpipe", "Microsoft Basic Render"}) {
-    if (d.name.find(name) != std::string::npos) return true;
-  }
-  return false;
-}
 
 bool same_device(const GpuSighting& gpu, const VulkanDevice& d) {
   if (!d.pci_address.empty() && !gpu.pci_address.empty()) return gpu.pci_address == d.pci_address;
@@ -58,7 +39,7 @@ std::uint64_t local_bytes(const VulkanDevice& d) {
 }
 
 void take(Scene* scene, const VulkanDevice& d) {
-  if (is_software(d)) {
+  if (engine::is_software_renderer(d)) {
     const auto known = [&](const hwdb::Renderer& r) { return r.name == d.name; };
     auto& list = scene->machine.software_renderers;
     if (std::ranges::none_of(list, known)) list.push_back({d.name, d.driver_name});
@@ -124,16 +105,6 @@ std::string closed_node(const SysRoot& sys) {
   return "";
 }
 
-std::vector<std::string> installed_manifests(const SysRoot& sys) {
-  std::vector<std::string> paths;
-  for (const std::string_view folder : kManifestFolders) {
-    for (const std::string& name : sys.list(folder)) {
-      if (name.ends_with(".json")) paths.push_back(fmt::format("{}/{}", folder, name));
-    }
-  }
-  return paths;
-}
-
 std::string joined(const std::vector<std::string>& paths) {
   std::string out;
   for (const std::string& path : paths) out += (out.empty() ? "" : ":") + path;
@@ -144,7 +115,7 @@ std::string joined(const std::vector<std::string>& paths) {
 Outcome ask_one_by_one(Scene* scene, const std::string& first_failure) {
   const DetectOptions& options = scene->options;
   const auto manifests =
-      options.vulkan_drivers.empty() ? installed_manifests(scene->sys) : options.vulkan_drivers;
+      options.vulkan_drivers.empty() ? vulkan_manifests(scene->sys) : options.vulkan_drivers;
   if (manifests.size() < 2) return {Status::error, first_failure};
   std::size_t answered = 0;
   std::string culprits;
