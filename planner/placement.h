@@ -8,9 +8,9 @@
 
 namespace planner {
 
-/// The last `n_gpu_layers` blocks (plus the output when there are more than blocks) spread over the
-/// GPUs: by the user's shares, else by free memory as llama.cpp does; when that overfills one GPU
-/// and the user gave no shares, GPU after GPU is filled instead.
+/// `n_gpu_layers` as llama.cpp counts them (the output, built-in draft layers and then the last
+/// blocks) spread over the GPUs: by the user's shares, else by free memory as llama.cpp does; when
+/// that overfills one GPU and the user gave no shares, GPU after GPU is filled instead.
 Placement place(const PlanBasis& basis, std::uint32_t n_gpu_layers, std::uint32_t n_cpu_moe);
 
 /// As many blocks on the GPUs as they have room for with `margin` bytes left on each, the experts
@@ -25,5 +25,9 @@ std::optional<Placement> fewest_cpu_experts(const PlanBasis& basis, double margi
 /// request: all on the GPU, experts of some layers in RAM, some layers in RAM, all in RAM. When
 /// nothing fits: GPUs as full as they can be and the rest in RAM.
 Placement choose_placement(const PlanBasis& basis);
+
+/// Whether some placement fits at least as well as `grade`. Where the whole model has to be on the
+/// GPUs, nothing else is tried.
+bool fits_as_well_as(const PlanBasis& basis, Fits grade);
 
 }  // namespace planner
