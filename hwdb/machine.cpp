@@ -13,7 +13,7 @@
 namespace hwdb {
 namespace {
 
-constexpr int kSchemaMajor = 1, kSchemaMinor = 0;
+constexpr int kSchemaMajor = 1, kSchemaMinor = 1;
 
 // Beyond any machine of our time, with room; a value above means a damaged or hostile file.
 constexpr double kMaxBytes = 1ull << 50;  // 1 PiB
@@ -25,6 +25,7 @@ constexpr std::uint64_t kMaxCount = 1 << 20;  // cores, threads, packages, chann
 constexpr std::uint64_t kMaxRate = 1 << 20;   // MT/s
 constexpr std::size_t kMaxItems = 1024;       // GPUs, notes, caches
 constexpr std::size_t kMaxText = 4096;
+constexpr double kMaxReading = kMaxFlopsPerSecond;  // the largest of all units
 
 using Kind = GpuInfo::Kind;
 using Backend = GpuInfo::Backend;
@@ -39,6 +40,14 @@ constexpr std::array<std::pair<Backend, std::string_view>, 5> kBackends = {{
     {Backend::vulkan, "vulkan"},
     {Backend::metal, "metal"},
     {Backend::sycl, "sycl"},
+}};
+
+constexpr std::array<std::pair<ReadingStatus, std::string_view>, 5> kStatuses = {{
+    {ReadingStatus::ok, "ok"},
+    {ReadingStatus::unsupported, "unsupported"},
+    {ReadingStatus::not_permitted, "not_permitted"},
+    {ReadingStatus::skipped, "skipped"},
+    {ReadingStatus::error, "error"},
 }};
 
 template <class T>
@@ -81,6 +90,16 @@ class Writer {
     if (v.empty()) return;
     Json::Array list;
     for (const std::uint64_t number : v) list.emplace_back(number);
+    put(key, Json(std::move(list)));
+  }
+  /// A plain number that is there or not.
+  void number(std::string_view key, double v, bool present) {
+    if (present) put(key, Json(v));
+  }
+  void numbers(std::string_view key, const std::vector<double>& v) {
+    if (v.empty()) return;
+    Json::Array list;
+    for (const double number : v) list.emplace_back(number);
     put(key, Json(std::move(list)));
   }
   template <class E, std::size_t N>
@@ -170,6 +189,17 @@ class Reader {
   }
   void member(std::string_view key, std::vector<std::uint64_t>& v, std::uint64_t max) {
     for_each(key, [&](const Json& item) { read_count(item, key, max, &v.emplace_back()); });
+  }
+  /// A plain number that must be there or must not.
+  void number(std::string_view key, double& v, bool present) {
+    const Json* j = take(key);
+    if (*error_) return;
+    if (present != (j != nullptr))
+      return fail("row.type", path(key), present ? "missing, expected a number" : "not expected");
+    if (present) read_number(*j, key, &v);
+  }
+  void numbers(std::string_view key, std::vector<double>& v) {
+    for_each(key, [&](const Json& item) { read_number(item, key, &v.emplace_back()); });
   }
   template <class E, std::size_t N>
   void choice(std::string_view key, E& v,
@@ -283,6 +313,15 @@ class Reader {
     }
     *out = static_cast<T>(*number);
   }
+  void read_number(const Json& j, std::string_view key, double* out) {
+    if (!j.is_number()) return wrong_type(key, j, "a number");
+    *out = j.as_double().value_or(std::nan(""));
+    // Written so that NaN fails too.
+    if (!(*out >= 0 && *out <= kMaxReading)) {
+      fail("machine.range", path(key),
+           fmt::format("{}, expected a number from 0 to {}", *out, kMaxReading));
+    }
+  }
   template <class T>
   void read_value(T* out) {
     const Json* j = take("value");
@@ -387,6 +426,20 @@ const auto kDescribeRenderer = [](auto& v, auto& renderer) {
   v.member("driver", renderer.driver);
 };
 
+const auto kDescribeReading = [](auto& v, auto& reading) {
+  v.member("id", reading.id);
+  v.choice("status", reading.status, kStatuses);
+  v.member("reason", reading.reason);
+  const bool ok = reading.status == ReadingStatus::ok;
+  v.number("value", reading.value, ok);
+  v.member("unit", reading.unit);
+  v.number("spread", reading.spread, ok);
+  v.member("method", reading.method);
+  v.member("device", reading.device);
+  v.member("as_of", reading.as_of);
+  v.numbers("samples", reading.samples);
+};
+
 const auto kDescribeMachine = [](auto& v, auto& machine) {
   v.member("name", machine.name);
   v.member("form", machine.form);
@@ -401,6 +454,7 @@ const auto kDescribeMachine = [](auto& v, auto& machine) {
   v.sourced("price_usd", machine.price_usd);
   v.list("software_renderers", machine.software_renderers, kDescribeRenderer);
   v.member("notes", machine.notes);
+  v.list("readings", machine.readings, kDescribeReading);
 };
 
 /// "1.0" in two numbers; false for any other text.
@@ -421,7 +475,9 @@ bool parse_schema(const std::string& text, int* major, int* minor) {
 Json machine_to_json(const Machine& machine) {
   Json::Object object;
   Writer writer(&object);
-  writer.member("schema", fmt::format("{}.{}", kSchemaMajor, kSchemaMinor));
+  // The lowest that has all its keys, so that older programs read what they can.
+  writer.member("schema",
+                fmt::format("{}.{}", kSchemaMajor, machine.readings.empty() ? 0 : kSchemaMinor));
   kDescribeMachine(writer, machine);
   return Json(std::move(object));
 }
@@ -449,6 +505,27 @@ Result<Machine> machine_from_json(const Json& json, std::string_view where) {
   reader.finish();
   if (error) return *std::move(error);
   return machine;
+}
+
+std::string_view to_string(ReadingStatus status) {
+  return kStatuses[static_cast<std::size_t>(status)].second;
+}
+
+Json reading_to_json(const Reading& reading) {
+  Json::Object object;
+  Writer writer(&object);
+  kDescribeReading(writer, reading);
+  return Json(std::move(object));
+}
+
+Result<Reading> reading_from_json(const Json& json, std::string_view where) {
+  std::optional<Error> error;
+  Reading reading;
+  Reader reader(json, std::string(where), true, &error);
+  kDescribeReading(reader, reading);
+  reader.finish();
+  if (error) return *std::move(error);
+  return reading;
 }
 
 }  // namespace hwdb

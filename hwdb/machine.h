@@ -8,6 +8,7 @@
 
 #include "hwdb/json.h"
 #include "hwdb/provenance.h"
+#include "hwdb/reading.h"
 #include "hwdb/units.h"
 
 namespace hwdb {
@@ -85,12 +86,14 @@ struct Machine {
   std::vector<Renderer> software_renderers;
   std::vector<std::string> notes;  // what was assumed, in sentences
   bool described = false;          // true: from text or catalogue; false: detected here
+  std::vector<Reading> readings;   // what was measured, failures included; the values that a plan
+                                   // uses stand in the members above too
 };
 
-/// The machine as one JSON object (schema "1.0") and back. Units stand in the keys; what is unknown
-/// is left out. Errors: row.unknown_key, row.type, machine.schema (no schema, or a newer major; a
-/// newer minor may bring keys that we skip), machine.range (negative, not finite, or beyond any
-/// machine), each naming `where` and the key.
+/// The machine as one JSON object (schema "1.0", with readings "1.1") and back. Units stand in the
+/// keys; what is unknown is left out. Errors: row.unknown_key, row.type, machine.schema (no schema,
+/// or a newer major; a newer minor may bring keys that we skip), machine.range (negative, not
+/// finite, or beyond any machine), each naming `where` and the key.
 Json machine_to_json(const Machine& machine);
 Result<Machine> machine_from_json(const Json& json, std::string_view where);
 

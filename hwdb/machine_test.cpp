@@ -68,6 +68,21 @@ Machine full_machine() {
   m.price_usd = {3999.0, Basis::spec, "catalogue", ""};
   m.software_renderers = {{"llvmpipe (LLVM 15.0.6, 256 bits)", "llvmpipe"}};
   m.notes = {"Memory bandwidth is assumed."};
+  Reading r;
+  r.id = "gpu.read_bandwidth";
+  r.value = 9.4e11;
+  r.unit = "B/s";
+  r.spread = 0.01;
+  r.method = "sums a buffer";
+  r.reason = "on battery";
+  r.samples = {9.3e11, 9.4e11, 9.5e11};
+  r.device = "0000:01:00.0";
+  r.as_of = "2025-01-15";
+  Reading failed;
+  failed.id = "gpu.fp16_rate";
+  failed.status = ReadingStatus::unsupported;
+  failed.reason = "no fp16";
+  m.readings = {r, failed};
   return m;
 }
 
@@ -182,6 +197,40 @@ TEST(Machine, SchemaDecidesWhatIsRead) {
   Json newer = with_value({"schema"}, "1.7");
   newer.as_object()->emplace_back("battery_wh", Json(50));
   EXPECT_EQ(code_of(newer), "ok");
+}
+
+TEST(Machine, ReadingsKeepAllTheirMembers) {
+  const auto back = machine_from_json(machine_to_json(full_machine()), "rig.json");
+  ASSERT_TRUE(back.has_value());
+  ASSERT_EQ(back->readings.size(), 2u);
+  const Reading& r = back->readings[0];
+  EXPECT_EQ(r.value, 9.4e11);
+  EXPECT_EQ(r.spread, 0.01);
+  EXPECT_EQ(r.samples, (std::vector<double>{9.3e11, 9.4e11, 9.5e11}));
+  EXPECT_EQ(r.device, "0000:01:00.0");
+  EXPECT_EQ(r.as_of, "2025-01-15");
+  EXPECT_EQ(r.reason, "on battery");
+  EXPECT_EQ(back->readings[1].status, ReadingStatus::unsupported);
+  EXPECT_TRUE(back->readings[1].samples.empty());
+}
+
+TEST(Machine, OnlyReadingsNeedTheNewerSchema) {
+  Machine m = full_machine();
+  EXPECT_EQ(*machine_to_json(m).find("schema")->as_string(), "1.1");
+  m.readings.clear();
+  EXPECT_EQ(*machine_to_json(m).find("schema")->as_string(), "1.0");
+}
+
+TEST(Machine, ReadingsThatSayTooMuchOrTooLittleAreRefused) {
+  EXPECT_EQ(code_of(with_value({"readings", "0", "status"}, Json("good"))), "row.type");
+  EXPECT_EQ(code_of(with_value({"readings", "0", "value"}, Json(-1.0))), "machine.range");
+  EXPECT_EQ(code_of(with_value({"readings", "0", "value"}, Json(1e30))), "machine.range");
+  EXPECT_EQ(code_of(with_value({"readings", "0", "value"}, Json("fast"))), "row.type");
+  EXPECT_EQ(code_of(with_value({"readings", "0", "samples"}, Json(3.0))), "row.type");
+  EXPECT_EQ(code_of(with_value({"readings", "0", "why"}, Json("x"))), "row.unknown_key");
+  // A value belongs to ok, and to nothing else.
+  EXPECT_EQ(code_of(with_value({"readings", "0", "status"}, Json("error"))), "row.type");
+  EXPECT_EQ(code_of(with_value({"readings", "1", "status"}, Json("ok"))), "row.type");
 }
 
 }  // namespace

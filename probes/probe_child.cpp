@@ -7,9 +7,12 @@
 
 #include "probes/child_message.h"
 #include "probes/detect_machine.h"
+#include "probes/measure/measure_message.h"
 
 namespace probes {
 namespace {
+
+constexpr std::string_view kMeasureGpu = "measure-gpu";
 
 bool write_all(int fd, std::string_view text) {
   while (!text.empty()) {
@@ -24,10 +27,15 @@ bool write_all(int fd, std::string_view text) {
 }  // namespace
 
 int run_probe_child(const std::string& which) {
-  if (which != "vulkan" && which != "nvml") return 2;
+  if (which != "vulkan" && which != "nvml" && which != kMeasureGpu) return 2;
   // Drivers print banners to stdout: from here on they reach stderr instead.
   const int message_fd = ::dup(STDOUT_FILENO);
   if (message_fd < 0 || ::dup2(STDERR_FILENO, STDOUT_FILENO) < 0) return 1;
+  if (which == kMeasureGpu) {
+    const int status = run_measure_child(message_fd);
+    ::close(message_fd);
+    return status;
+  }
   const std::string message = which == "vulkan"
                                   ? write_vulkan_message(engine::list_vulkan_devices())
                                   : write_nvml_message(engine::list_nvml_devices());

@@ -15,6 +15,7 @@
 #include <cstring>
 #include <string_view>
 #include <thread>
+#include <utility>
 #if defined(__linux__)
 #include <sys/prctl.h>
 #endif
@@ -25,6 +26,9 @@ namespace engine {
 namespace {
 
 using Clock = std::chrono::steady_clock;
+
+// Less than any pipe holds.
+constexpr std::size_t kMaxInput = 4096;
 
 /// A descriptor that closes itself.
 class Fd {
@@ -84,7 +88,7 @@ Prepared prepare(const ChildRequest& request) {
 }
 
 /// In the child: only calls that are safe after fork. Reports a failed exec through `report`.
-[[noreturn]] void become(const Prepared& p, pid_t parent, int out, int err, int report) {
+[[noreturn]] void become(const Prepared& p, pid_t parent, int in, int out, int err, int report) {
   ::setpgid(0, 0);
 #if defined(__linux__)
   ::prctl(PR_SET_PDEATHSIG, SIGKILL);
@@ -99,8 +103,8 @@ Prepared prepare(const ChildRequest& request) {
   sigset_t none;
   ::sigemptyset(&none);
   ::sigprocmask(SIG_SETMASK, &none, nullptr);
-  const int null = ::open("/dev/null", O_RDONLY);
-  if (null >= 0) ::dup2(null, 0);
+  if (in < 0) in = ::open("/dev/null", O_RDONLY);
+  if (in >= 0) ::dup2(in, 0);
   ::dup2(out, 1);
   ::dup2(err, 2);
   // Files that the parent had open are none of a driver's business.
@@ -143,13 +147,44 @@ std::chrono::duration<double> as_duration(double seconds) {
   return std::chrono::duration<double>(seconds);
 }
 
-/// Reads both pipes until the child closes them, the message grows too long or time is up.
+/// Hands on the lines that are whole.
+class LineFeed {
+ public:
+  explicit LineFeed(const ChildRequest& request) : request_(request) {}
+  /// false: nobody wants any more.
+  bool look_at(const std::string& message) {
+    if (!request_.on_line) return true;
+    for (;;) {
+      const std::size_t end = message.find('\n', from_);
+      if (end == std::string::npos) return true;
+      const std::size_t from = std::exchange(from_, end + 1);
+      if (!request_.on_line(std::string_view(message).substr(from, end - from))) return false;
+    }
+  }
+
+ private:
+  const ChildRequest& request_;
+  std::size_t from_ = 0;
+};
+
+/// Reads both pipes until the child closes them, the message grows too long, time is up or it is
+/// cancelled.
 void read_until(Clock::time_point deadline, pid_t pid, const ChildRequest& request, Fd* out,
                 Fd* err, ChildOutcome* outcome) {
   bool over = false, dropped = false;
+  LineFeed lines(request);
+  Clock::time_point last_word = Clock::now();
   while ((out->get() >= 0 || err->get() >= 0) && !over) {
-    const auto left =
-        std::chrono::duration_cast<std::chrono::milliseconds>(deadline - Clock::now()).count();
+    if (request.cancel != nullptr && request.cancel->load(std::memory_order_relaxed)) {
+      outcome->end = ChildOutcome::End::cancelled;
+      return;
+    }
+    const Clock::time_point now = Clock::now();
+    if (request.silence_seconds > 0 && now - last_word > as_duration(request.silence_seconds)) {
+      outcome->end = ChildOutcome::End::silent;
+      return;
+    }
+    const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(deadline - now).count();
     if (left <= 0) break;
     std::array<pollfd, 2> fds = {pollfd{out->get(), POLLIN, 0}, pollfd{err->get(), POLLIN, 0}};
     // A grandchild may hold the pipes open after the child has gone, hence the short slices.
@@ -159,9 +194,14 @@ void read_until(Clock::time_point deadline, pid_t pid, const ChildRequest& reque
       if (ended_by(pid, Clock::now())) break;
       continue;
     }
-    if (fds[0].revents != 0 &&
-        !drain(out->get(), &outcome->message, request.max_message_bytes, &over))
-      out->reset();
+    if (fds[0].revents != 0) {
+      last_word = Clock::now();
+      if (!drain(out->get(), &outcome->message, request.max_message_bytes, &over)) out->reset();
+      if (!lines.look_at(outcome->message)) {
+        outcome->end = ChildOutcome::End::cancelled;
+        return;
+      }
+    }
     if (fds[1].revents != 0 &&
         !drain(err->get(), &outcome->diagnostics, request.max_diagnostic_bytes, &dropped))
       err->reset();
@@ -179,6 +219,10 @@ std::string ChildOutcome::describe() const {
       return fmt::format("died by signal {} ({})", code, ::strsignal(code));
     case End::deadline:
       return fmt::format("gave no answer within {:.1f} s and was ended", seconds);
+    case End::silent:
+      return fmt::format("was silent for {:.1f} s and was ended", silence_seconds);
+    case End::cancelled:
+      return "was cancelled";
     case End::too_long:
       return "wrote more than a message may be long and was ended";
     case End::not_started:
@@ -192,12 +236,26 @@ std::string ChildOutcome::describe() const {
 ChildOutcome run_child(const ChildRequest& request) {
   ChildOutcome outcome;
   const Clock::time_point start = Clock::now();
-  Fd out_read, out_write, err_read, err_write, report_read, report_write;
+  outcome.silence_seconds = request.silence_seconds;
+  if (request.input.size() > kMaxInput) {
+    outcome.diagnostics = fmt::format("its input is longer than {} bytes", kMaxInput);
+    return outcome;
+  }
+  Fd in_read, in_write, out_read, out_write, err_read, err_write, report_read, report_write;
   if (!open_pipe(&out_read, &out_write) || !open_pipe(&err_read, &err_write) ||
-      !open_pipe(&report_read, &report_write)) {
+      !open_pipe(&report_read, &report_write) ||
+      (!request.input.empty() && !open_pipe(&in_read, &in_write))) {
     outcome.diagnostics = std::strerror(errno);
     return outcome;
   }
+  // An empty pipe takes it whole, before anyone reads.
+  if (!request.input.empty() &&
+      ::write(in_write.get(), request.input.data(), request.input.size()) !=
+          static_cast<ssize_t>(request.input.size())) {
+    outcome.diagnostics = std::strerror(errno);
+    return outcome;
+  }
+  in_write.reset();
   const Prepared prepared = prepare(request);
   const pid_t parent = ::getpid();
   const pid_t pid = ::fork();
@@ -205,7 +263,8 @@ ChildOutcome run_child(const ChildRequest& request) {
     outcome.diagnostics = std::strerror(errno);
     return outcome;
   }
-  if (pid == 0) become(prepared, parent, out_write.get(), err_write.get(), report_write.get());
+  if (pid == 0)
+    become(prepared, parent, in_read.get(), out_write.get(), err_write.get(), report_write.get());
   ::setpgid(pid, pid);  // also here: whoever comes first, the group exists before it is signalled
   out_write.reset();
   err_write.reset();

@@ -5,10 +5,13 @@
 #include <signal.h>
 #include <sys/wait.h>
 
+#include <atomic>
 #include <cerrno>
+#include <chrono>
 #include <cstdlib>
 #include <string>
 #include <thread>
+#include <vector>
 
 namespace engine {
 namespace {
@@ -107,6 +110,61 @@ TEST(ChildProcess, ChattyDiagnosticsAreDroppedNotFatal) {
   EXPECT_TRUE(o.ok()) << o.describe();
   EXPECT_EQ(o.message, "ok\n");
   EXPECT_EQ(o.diagnostics.size(), r.max_diagnostic_bytes);
+}
+
+TEST(ChildProcess, InputIsItsStdin) {
+  ChildRequest r = shell("read x; echo \"got $x\"; read y || echo end");
+  r.input = "a request\n";
+  EXPECT_EQ(run_child(r).message, "got a request\nend\n");
+  r.input = std::string(5000, 'x');
+  EXPECT_EQ(run_child(r).end, ChildOutcome::End::not_started);
+}
+
+TEST(ChildProcess, LinesComeWhileItRuns) {
+  ChildRequest r = shell("echo one; sleep 0.5; printf 'two\\nthr'; printf 'ee\\nrest'");
+  std::vector<std::string> lines;
+  std::chrono::steady_clock::time_point first;
+  r.on_line = [&](std::string_view line) {
+    if (lines.empty()) first = std::chrono::steady_clock::now();
+    lines.emplace_back(line);
+    return true;
+  };
+  EXPECT_TRUE(run_child(r).ok());
+  EXPECT_EQ(lines, (std::vector<std::string>{"one", "two", "three"}));
+  EXPECT_GE(std::chrono::steady_clock::now() - first, std::chrono::milliseconds(300));
+}
+
+TEST(ChildProcess, AListenerWhoHasHeardEnoughEndsIt) {
+  ChildRequest r = shell("echo one; echo two; sleep 60");
+  int heard = 0;
+  r.on_line = [&](std::string_view) { return ++heard < 2; };
+  const ChildOutcome o = run_child(r);
+  EXPECT_EQ(o.end, ChildOutcome::End::cancelled);
+  EXPECT_EQ(heard, 2);
+  EXPECT_LT(o.seconds, 5.0);
+}
+
+TEST(ChildProcess, SilenceEndsItButTalkDoesNot) {
+  ChildRequest r = shell("for i in 1 2 3 4 5 6; do echo $i; sleep 0.2; done; sleep 60");
+  r.silence_seconds = 0.8;
+  const ChildOutcome o = run_child(r);
+  EXPECT_EQ(o.end, ChildOutcome::End::silent);
+  EXPECT_EQ(o.message, "1\n2\n3\n4\n5\n6\n");
+  EXPECT_LT(o.seconds, 8.0);
+  EXPECT_NE(o.describe().find("silent for 0.8 s"), std::string::npos) << o.describe();
+}
+
+TEST(ChildProcess, CancellingEndsItSoon) {
+  ChildRequest r = shell("sleep 60");
+  std::atomic<bool> cancel = false;
+  r.cancel = &cancel;
+  std::jthread later([&] {
+    std::this_thread::sleep_for(std::chrono::milliseconds(200));
+    cancel = true;
+  });
+  const ChildOutcome o = run_child(r);
+  EXPECT_EQ(o.end, ChildOutcome::End::cancelled);
+  EXPECT_LT(o.seconds, 5.0);
 }
 
 TEST(ChildProcess, NothingIsLeftToReap) {

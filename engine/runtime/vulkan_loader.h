@@ -41,4 +41,7 @@ struct VulkanDevice {
 hwdb::Result<std::vector<VulkanDevice>> list_vulkan_devices(
     const std::string& library = "libvulkan.so.1");
 
+/// Whether a device draws or computes on the processor: by type, driver or name. Never a GPU.
+bool is_software_renderer(const VulkanDevice& device);
+
 }  // namespace engine

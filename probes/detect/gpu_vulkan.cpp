@@ -17,19 +17,6 @@ using engine::VulkanDevice;
 constexpr std::array<std::string_view, 4> kManifestFolders = {
     "/etc/vulkan/icd.d", "/usr/local/etc/vulkan/icd.d", "/usr/local/share/vulkan/icd.d",
     "/usr/share/vulkan/icd.d"};
-// VkDriverId of what draws on the processor: SwiftShader and llvmpipe.
-constexpr std::array<std::uint32_t, 2> kSoftwareDrivers = {10, 13};
-
-/// Also by name: old drivers give no id, and some call themselves another type.
-bool is_software(const VulkanDevice& d) {
-  if (d.type == VulkanDevice::Type::cpu) return true;
-  if (std::ranges::find(kSoftwareDrivers, d.driver_id) != kSoftwareDrivers.end()) return true;
-  for (const std::string_view name :
-       {"llvmpipe", "lavapipe", "SwiftShader", "softpipe", "Microsoft Basic Render"}) {
-    if (d.name.find(name) != std::string::npos) return true;
-  }
-  return false;
-}
 
 bool same_device(const GpuSighting& gpu, const VulkanDevice& d) {
   if (!d.pci_address.empty() && !gpu.pci_address.empty()) return gpu.pci_address == d.pci_address;
@@ -58,7 +45,7 @@ std::uint64_t local_bytes(const VulkanDevice& d) {
 }
 
 void take(Scene* scene, const VulkanDevice& d) {
-  if (is_software(d)) {
+  if (engine::is_software_renderer(d)) {
     const auto known = [&](const hwdb::Renderer& r) { return r.name == d.name; };
     auto& list = scene->machine.software_renderers;
     if (std::ranges::none_of(list, known)) list.push_back({d.name, d.driver_name});
