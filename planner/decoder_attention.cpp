@@ -91,6 +91,13 @@ int DecoderGraph::attention_core(const Block& block, int q, int k, int v, std::u
   v = g_.view(v, {head_dim_v, cells, n_kv_heads, streams}, false);
   int out;
   if (flash_) {
+    // Flash attention reads half precision: a single-precision cache is copied before it.
+    const hwdb::TensorType single = hwdb::tensor_type("F32");
+    const auto halved = [&](int cache) {
+      return g_.op(GraphOp::fresh, g_.at(cache).ne, {cache}, {}, 2);
+    };
+    if (request_.type_k == single) k = halved(k);
+    if (request_.type_v == single) v = halved(v);
     out = g_.op(GraphOp::flash_attention, {head_dim_v, heads, tokens, streams},
                 {q, k, v, inputs.mask});
     const bool quantized_k = hwdb::format_of(request_.type_k).block_weights > 1;

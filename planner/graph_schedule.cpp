@@ -352,12 +352,16 @@ void Scheduler::allocate() {
         if (src != kNoTensor) ++life(src).readers;
     }
   }
-  std::multimap<int, int> kept;  // what to give back once this is computed
+  // What to give back once a tensor is computed: the first of a list for each.
+  std::vector<int> first_kept(tensors_.size(), kNone), next_kept;
   for (const TensorGraph::Kept& k : graph_.kept()) {
+    const int at = static_cast<int>(next_kept.size());
+    next_kept.push_back(kNone);
     const int device = device_[static_cast<std::size_t>(k.until)];
     if (!options_.keeps || device == host_ || device_[static_cast<std::size_t>(k.tensor)] != device)
       continue;
-    kept.emplace(k.until, k.tensor);
+    std::swap(next_kept.back(), first_kept[static_cast<std::size_t>(k.until)]);
+    first_kept[static_cast<std::size_t>(k.until)] = at;
     ++life(k.tensor).readers;
   }
   for (const Step& step : steps_) {
@@ -369,8 +373,9 @@ void Scheduler::allocate() {
     if (step.kind == Step::Kind::receive) continue;
     for (const int src : tensor(step.tensor).src)
       if (src != kNoTensor) release(src);
-    const auto [first, last] = kept.equal_range(step.tensor);
-    for (auto it = first; it != last; ++it) release(it->second);
+    for (int k = first_kept[static_cast<std::size_t>(step.tensor)]; k != kNone;
+         k = next_kept[static_cast<std::size_t>(k)])
+      release(graph_.kept()[static_cast<std::size_t>(k)].tensor);
   }
 }
 

@@ -29,7 +29,7 @@ std::uint64_t largest_of(std::uint64_t n, const Ok& ok) {
 
 bool fits_so(const PlanInputs& inputs, Fits fits) {
   const auto basis = prepare(inputs);
-  return basis && check_fit(*basis, choose_placement(*basis)).fits <= fits;
+  return basis && fits_as_well_as(*basis, fits);
 }
 
 }  // namespace

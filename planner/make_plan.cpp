@@ -53,9 +53,10 @@ std::uint64_t largest_context(const PlanInputs& inputs, Fits at_least, std::uint
   const auto fits = [&](std::uint64_t steps) {
     request->n_ctx = steps * kStep * n_seq;
     if (!set_context(*smallest.cache_recipe, *request, &*basis)) return false;
-    return check_fit(*basis, choose_placement(*basis)).fits <= at_least;
+    return fits_as_well_as(*basis, at_least);
   };
   std::uint64_t low = 0, high = std::min(limit, hwdb::limits::kContext) / kStep;
+  if (high > 0 && fits(high)) return high * kStep;  // often the model's own limit
   while (low < high) {
     const std::uint64_t mid = low + (high - low + 1) / 2;
     if (fits(mid)) {

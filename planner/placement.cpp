@@ -115,16 +115,13 @@ std::optional<std::uint32_t> largest(const PlanBasis& basis, std::uint32_t n, do
     }
     return low;
   };
-  std::uint32_t found = search(graph_buffers(basis, make(n / 2)));
+  std::uint32_t found = search(graph_buffers(basis, make(n)));
   found = search(graph_buffers(basis, make(found)));
-  const auto room = [&](std::uint32_t value) { return !overfills(basis, make(value), margin); };
-  if (room(found)) {
-    while (found < n && room(found + 1)) ++found;
-    return found;
+  while (overfills(basis, make(found), margin)) {
+    if (found == 0) return std::nullopt;
+    --found;
   }
-  while (found > 0)
-    if (room(--found)) return found;
-  return std::nullopt;
+  return found;
 }
 
 class Best {
@@ -245,6 +242,19 @@ Placement choose_placement(const PlanBasis& basis) {
   }
   if (best.placement()) return *best.placement();
   return most_layers(basis, given_moe, margin);
+}
+
+bool fits_as_well_as(const PlanBasis& basis, Fits grade) {
+  const RunSettings& settings = *basis.settings;
+  const bool on_gpu = grade == Fits::gpu || grade == Fits::gpu_tight;
+  if (!on_gpu || settings.n_gpu_layers || settings.n_cpu_moe)
+    return check_fit(basis, choose_placement(basis)).fits <= grade;
+  if (basis.gpus.empty()) return false;
+  if (check_fit(basis, place(basis, basis.n_layers() + 1, 0)).fits <= grade) return true;
+  if (basis.gpus.size() < 2 || !settings.tensor_split.empty()) return false;
+  for (std::size_t g = 0; g < basis.gpus.size(); ++g)
+    if (check_fit(basis, on_one(basis, g)).fits <= grade) return true;
+  return false;
 }
 
 }  // namespace planner

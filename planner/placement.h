@@ -26,4 +26,8 @@ std::optional<Placement> fewest_cpu_experts(const PlanBasis& basis, double margi
 /// nothing fits: GPUs as full as they can be and the rest in RAM.
 Placement choose_placement(const PlanBasis& basis);
 
+/// Whether some placement fits at least as well as `grade`. Where the whole model has to be on the
+/// GPUs, nothing else is tried.
+bool fits_as_well_as(const PlanBasis& basis, Fits grade);
+
 }  // namespace planner

@@ -25,6 +25,7 @@ struct VulkanDeviceState {
   VkPhysicalDevice physical = nullptr;
   VkDevice device = nullptr;
   VulkanDeviceCalls calls;
+  PFN_vkResetQueryPool reset_queries = nullptr;  // by the host; null where the device cannot
   VulkanDevice identity;
   ComputeFeatures features;
   VkPhysicalDeviceMemoryProperties memory{};

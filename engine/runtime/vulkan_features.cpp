@@ -39,6 +39,7 @@ struct Features {
   VkPhysicalDeviceVulkanMemoryModelFeatures memory_model{};
   VkPhysicalDeviceShaderIntegerDotProductFeatures dot{};
   VkPhysicalDeviceSubgroupSizeControlFeatures subgroup{};
+  VkPhysicalDeviceHostQueryResetFeatures query_reset{};
   vulkan_registry::CooperativeMatrixFeatures matrix;
   vulkan_registry::Bfloat16Features bfloat16;
 
@@ -50,6 +51,7 @@ struct Features {
     memory_model.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_VULKAN_MEMORY_MODEL_FEATURES;
     dot.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SHADER_INTEGER_DOT_PRODUCT_FEATURES;
     subgroup.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SUBGROUP_SIZE_CONTROL_FEATURES;
+    query_reset.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_HOST_QUERY_RESET_FEATURES;
   }
   Features(const Features&) = delete;
   Features& operator=(const Features&) = delete;
@@ -154,6 +156,8 @@ class DeviceOpener {
       vulkan_chain(&on_.head, &on_.memory_model);
     if (use(VK_KHR_SHADER_INTEGER_DOT_PRODUCT_EXTENSION_NAME)) vulkan_chain(&on_.head, &on_.dot);
     if (use(VK_EXT_SUBGROUP_SIZE_CONTROL_EXTENSION_NAME)) vulkan_chain(&on_.head, &on_.subgroup);
+    if (use(VK_EXT_HOST_QUERY_RESET_EXTENSION_NAME, VK_API_VERSION_1_2))
+      vulkan_chain(&on_.head, &on_.query_reset);
     if (use(vulkan_registry::kCooperativeMatrix)) vulkan_chain(&on_.head, &on_.matrix);
     if (use(vulkan_registry::kBfloat16)) vulkan_chain(&on_.head, &on_.bfloat16);
     calls_.GetPhysicalDeviceFeatures2(s_.physical, &on_.head);
@@ -221,6 +225,9 @@ class DeviceOpener {
     };
     fill(compute, &s_.compute);
     if (transfer >= 0) fill(transfer, &s_.transfer);
+    // Commands of a queue for transfers alone may not reset queries; without the host's help the
+    // host's clock has to do.
+    if (on_.query_reset.hostQueryReset != VK_TRUE) s_.transfer.timestamp_bits = 0;
     s_.features.transfer_queue = transfer >= 0;
     if (s_.compute.timestamp_bits > 0) s_.features.timestamp_ns = timestamp_ns_;
     return hwdb::Ok{};
@@ -257,6 +264,12 @@ class DeviceOpener {
     return hwdb::Error{"probe.vulkan_loader", "the driver has no vk" #name, "Vulkan", ""};
     TOKWATT_VULKAN_DEVICE_CALLS(TOKWATT_VULKAN_LOAD)
 #undef TOKWATT_VULKAN_LOAD
+    for (const char* name : {"vkResetQueryPool", "vkResetQueryPoolEXT"}) {
+      if (s_.reset_queries == nullptr && on_.query_reset.hostQueryReset == VK_TRUE)
+        s_.reset_queries =
+            reinterpret_cast<PFN_vkResetQueryPool>(calls_.GetDeviceProcAddr(s_.device, name));
+    }
+    if (s_.reset_queries == nullptr) s_.transfer.timestamp_bits = 0;
     return hwdb::Ok{};
   }
 

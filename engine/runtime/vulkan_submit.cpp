@@ -95,7 +95,12 @@ class Recorder {
     info.flags = VK_COMMAND_BUFFER_USAGE_ONE_TIME_SUBMIT_BIT;
     result = vk_.BeginCommandBuffer(commands_, &info);
     if (result != VK_SUCCESS) return result;
-    if (queue_.timestamp_bits > 0) vk_.CmdResetQueryPool(commands_, queue_.queries, 0, 2);
+    if (queue_.timestamp_bits == 0) return result;
+    if (device.reset_queries != nullptr) {
+      device.reset_queries(device.device, queue_.queries, 0, 2);
+    } else {
+      vk_.CmdResetQueryPool(commands_, queue_.queries, 0, 2);
+    }
     return result;
   }
   void stamp(std::uint32_t index) {

@@ -2,7 +2,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <array>
 
 #include "engine/runtime/child_process.h"
 #include "probes/child_message.h"
@@ -12,11 +11,6 @@ namespace probes {
 namespace {
 
 using engine::VulkanDevice;
-
-// Where the loader looks for drivers, as far as it does not depend on the user.
-constexpr std::array<std::string_view, 4> kManifestFolders = {
-    "/etc/vulkan/icd.d", "/usr/local/etc/vulkan/icd.d", "/usr/local/share/vulkan/icd.d",
-    "/usr/share/vulkan/icd.d"};
 
 bool same_device(const GpuSighting& gpu, const VulkanDevice& d) {
   if (!d.pci_address.empty() && !gpu.pci_address.empty()) return gpu.pci_address == d.pci_address;
@@ -111,16 +105,6 @@ std::string closed_node(const SysRoot& sys) {
   return "";
 }
 
-std::vector<std::string> installed_manifests(const SysRoot& sys) {
-  std::vector<std::string> paths;
-  for (const std::string_view folder : kManifestFolders) {
-    for (const std::string& name : sys.list(folder)) {
-      if (name.ends_with(".json")) paths.push_back(fmt::format("{}/{}", folder, name));
-    }
-  }
-  return paths;
-}
-
 std::string joined(const std::vector<std::string>& paths) {
   std::string out;
   for (const std::string& path : paths) out += (out.empty() ? "" : ":") + path;
@@ -131,7 +115,7 @@ std::string joined(const std::vector<std::string>& paths) {
 Outcome ask_one_by_one(Scene* scene, const std::string& first_failure) {
   const DetectOptions& options = scene->options;
   const auto manifests =
-      options.vulkan_drivers.empty() ? installed_manifests(scene->sys) : options.vulkan_drivers;
+      options.vulkan_drivers.empty() ? vulkan_manifests(scene->sys) : options.vulkan_drivers;
   if (manifests.size() < 2) return {Status::error, first_failure};
   std::size_t answered = 0;
   std::string culprits;

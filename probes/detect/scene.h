@@ -83,6 +83,8 @@ Outcome join_gpus(Scene* scene);           // sightings → Machine.gpus
 
 /// Whether the machine has any device node through which a GPU driver could answer.
 bool has_gpu_node(const SysRoot& sys);
+/// The manifests of all Vulkan drivers that are installed for everyone.
+std::vector<std::string> vulkan_manifests(const SysRoot& sys);
 /// Vendors whose display devices can compute: PCI vendor id → name; "" for all others.
 std::string_view gpu_vendor(std::uint32_t vendor_id);
 

@@ -18,8 +18,8 @@ struct GpuTrial {
   std::string label;         // "1 GiB, workgroups of 256"
   double work_per_pass = 0;  // bytes or operations
   std::function<hwdb::Result<double>(std::uint32_t passes)> run;
-  /// Whether the kernel computes what it should, by a few results computed again on the processor;
-  /// error probe.gpu_wrong. May be empty.
+  /// Whether the last run, which must have been this trial's, computed what it should, by a few
+  /// results computed again on the processor; error probe.gpu_wrong. May be empty.
   std::function<hwdb::Status()> check;
 };
 

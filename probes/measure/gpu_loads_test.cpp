@@ -255,6 +255,71 @@ TEST(MatrixShader, IsAWholeModuleWithTheProductsItCounts) {
   EXPECT_TRUE(make_matrix_shader(kernel).empty());
 }
 
+/// Trials that share their results, as those of a figure do; each takes its own time for a pass.
+struct FakeLoad {
+  int last = -1;
+  GpuFigure figure;
+  explicit FakeLoad(std::initializer_list<double> seconds_per_pass) {
+    figure = {"gpu.fake_rate", "FLOP/s", "a fake", {}};
+    for (const double seconds : seconds_per_pass) {
+      const int own = static_cast<int>(figure.trials.size());
+      GpuTrial trial;
+      trial.label = std::to_string(own);
+      trial.work_per_pass = 1;
+      trial.run = [this, own, seconds](std::uint32_t passes) -> hwdb::Result<double> {
+        last = own;
+        return seconds * passes;
+      };
+      trial.check = [this, own]() -> hwdb::Status {
+        if (last == own) return hwdb::Ok{};
+        return hwdb::Error{"probe.gpu_wrong", "another trial's results", "", ""};
+      };
+      figure.trials.push_back(std::move(trial));
+    }
+  }
+  FakeLoad(const FakeLoad&) = delete;
+  FakeLoad& operator=(const FakeLoad&) = delete;
+};
+
+TEST(MeasureFigure, TheFastestTrialIsCheckedAndMeasured) {
+  FakeLoad load({0.004, 0.001, 0.002});
+  const MeasureHooks hooks;
+  const Reading r = measure_figure(load.figure, {0.3, 0.02, hooks, [] {}});
+  EXPECT_EQ(r.status, ReadingStatus::ok) << r.reason;
+  EXPECT_NEAR(r.value, 1000, 1e-6);
+  EXPECT_GE(r.samples.size(), 5u);
+  EXPECT_NE(r.method.find("a fake; 1; median"), std::string::npos) << r.method;
+}
+
+TEST(MeasureFigure, AWrongResultIsNoFigure) {
+  FakeLoad load({0.001});
+  load.figure.trials[0].check = [] {
+    return hwdb::Status(hwdb::Error{"probe.gpu_wrong", "the sums differ", "", ""});
+  };
+  const MeasureHooks hooks;
+  const Reading r = measure_figure(load.figure, {0.3, 0.02, hooks, [] {}});
+  EXPECT_EQ(r.status, ReadingStatus::error);
+  EXPECT_EQ(r.reason, "probe.gpu_wrong: the sums differ");
+  EXPECT_TRUE(r.samples.empty());
+}
+
+TEST(MeasureFigure, ATrialThatFailsLeavesItToTheOthers) {
+  FakeLoad load({0.001, 0.002});
+  load.figure.trials[0].run = [](std::uint32_t) {
+    return hwdb::Result<double>(hwdb::Error{"probe.gpu_memory", "no memory left", "", ""});
+  };
+  const MeasureHooks hooks;
+  EXPECT_NEAR(measure_figure(load.figure, {0.3, 0.02, hooks, [] {}}).value, 500, 1e-6);
+}
+
+TEST(FindPace, ARunTakesAboutAsLongAsAsked) {
+  FakeLoad load({0.0001});
+  EXPECT_EQ(find_pace(load.figure.trials[0], 0.02)->passes, 200u);
+  EXPECT_EQ(find_pace(load.figure.trials[0], 0.005)->passes, 50u);
+  FakeLoad slow({3.0});
+  EXPECT_EQ(find_pace(slow.figure.trials[0], 0.02)->passes, 1u);
+}
+
 std::vector<HeldRate> held(double seconds, const std::function<double(double)>& rate) {
   std::vector<HeldRate> rates;
   for (double at = 0.02; at <= seconds; at += 0.02) rates.push_back({at, rate(at)});

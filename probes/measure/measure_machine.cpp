@@ -11,6 +11,7 @@
 #include <utility>
 
 #include "engine/runtime/child_process.h"
+#include "probes/detect/scene.h"
 #include "probes/measure/measure_message.h"
 
 namespace probes {
@@ -57,14 +58,9 @@ class GpuSession {
   }
 
   std::vector<Reading> run() {
-    for (int start = 0; start < kMostStarts && !stopped() && missing(false) && !hopeless_; ++start)
-      take(false);
-    // Once more, gently, for what brought its child down.
-    if (!stopped() && !hopeless_ && missing(true)) {
-      request_.run_seconds /= 4;
-      request_.memory_share /= 2;
-      take(true);
-    }
+    drivers_ = options_.vulkan_drivers;
+    measure_all();
+    if (died_opening_) try_single_drivers();
     std::vector<Reading> readings;
     for (Slot& slot : slots_) readings.push_back(final_reading(slot));
     return readings;
@@ -76,6 +72,36 @@ class GpuSession {
     std::optional<Reading> reading;
     std::string failure;  // why its child ended, or the device was lost
   };
+
+  void measure_all() {
+    for (int start = 0; start < kMostStarts && !stopped() && missing(false) && !hopeless_; ++start)
+      take(false);
+    // Once more, gently, for what brought its child down.
+    if (stopped() || hopeless_ || !missing(true)) return;
+    const auto [run_seconds, memory_share] = std::pair(request_.run_seconds, request_.memory_share);
+    request_.run_seconds /= 4;
+    request_.memory_share /= 2;
+    take(true);
+    request_.run_seconds = run_seconds;
+    request_.memory_share = memory_share;
+  }
+
+  /// All drivers together brought down the child before a device was open: one of them may be
+  /// another device's.
+  void try_single_drivers() {
+    const auto manifests = drivers_.empty() ? vulkan_manifests(SysRoot()) : drivers_;
+    if (manifests.size() < 2) return;
+    const std::vector<Slot> together = slots_;
+    for (const std::string& manifest : manifests) {
+      if (stopped()) break;
+      for (Slot& slot : slots_) slot = {slot.id, {}, {}};
+      hopeless_ = died_opening_ = false;
+      drivers_ = {manifest};
+      measure_all();
+      if (step_ != nullptr) return;
+    }
+    slots_ = together;
+  }
 
   bool stopped() const { return cancel_ != nullptr && cancel_->load(std::memory_order_relaxed); }
   static bool is_missing(const Slot& slot, bool failed) {
@@ -119,10 +145,9 @@ class GpuSession {
     child.silence_seconds = options_.opening_seconds;
     // Layers that came with other programs (overlays, recorders) have no business here.
     child.environment = {{"VK_LOADER_LAYERS_DISABLE", "~implicit~"}};
-    if (!options_.vulkan_drivers.empty()) {
+    if (!drivers_.empty()) {
       std::string files;
-      for (const std::string& path : options_.vulkan_drivers)
-        files += (files.empty() ? "" : ":") + path;
+      for (const std::string& path : drivers_) files += (files.empty() ? "" : ":") + path;
       child.environment.emplace_back("VK_DRIVER_FILES", files);
       child.environment.emplace_back("VK_ICD_FILENAMES", files);  // its name before 2022
     }
@@ -143,7 +168,7 @@ class GpuSession {
     if (!outcome.ok() && !words.empty()) reason += "; it said: " + words;
     if (step_ == nullptr) {
       // Not even the device was opened: trying again would end the same way.
-      hopeless_ = true;
+      hopeless_ = died_opening_ = true;
       for (Slot& slot : slots_) {
         if (!slot.reading && slot.failure.empty()) slot.failure = reason;
       }
@@ -231,12 +256,14 @@ class GpuSession {
   const std::function<void(const MeasureProgress&)>& progress_;
   const std::atomic<bool>* cancel_;
   GpuMeasureOptions request_;
+  std::vector<std::string> drivers_;  // to restrict the loader to; empty: all
   std::vector<Slot> slots_;
   // Of the child that runs.
   Slot* step_ = nullptr;  // what it last began
   bool done_ = false;
   std::string fault_;      // of its message
   bool hopeless_ = false;  // the device cannot be opened
+  bool died_opening_ = false;
   double fraction_ = 0, lost_seconds_ = 0;
   std::chrono::steady_clock::time_point start_ = std::chrono::steady_clock::now();
 };

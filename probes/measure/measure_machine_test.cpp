@@ -275,6 +275,15 @@ TEST_F(MeasureTest, ADriverThatDiesAtItsOpeningCostsAllReadings) {
   }
 }
 
+TEST_F(MeasureTest, ABrokenDriverDoesNotHideAGoodOne) {
+  if (!use_driver("")) GTEST_SKIP() << "lavapipe is not installed";
+  const std::string good = options_.vulkan_drivers[0];
+  use_driver(TOKWATT_DRIVER_ABORT);
+  options_.vulkan_drivers.push_back(good);
+  options_.only = {"gpu.upload_bandwidth"};
+  EXPECT_EQ(measure()[0].status, ReadingStatus::ok) << measure()[0].reason;
+}
+
 TEST(MeasureMessage, RequestsComeBackAsTheyWere) {
   GpuMeasureOptions o;
   o.device.pci_address = "0000:01:00.0";
