@@ -79,17 +79,24 @@ void run_fma(const PeakInput* input, std::uint64_t steps, PeakResult* result) {
 }
 
 void run_maddubs(const PeakInput* input, std::uint64_t steps, PeakResult* result) {
-  __m256i a = load(input->a);
+  const __m256i a = load(input->a);
   const __m256i b = load(input->b);
   const __m256i ones = _mm256_set1_epi16(1);
 #define TOKWATT_START(i) __m256i acc##i = _mm256_set1_epi32(i);
   TOKWATT_REPEAT_12(TOKWATT_START)
 #undef TOKWATT_START
   for (std::uint64_t step = 0; step < steps; ++step) {
-    // The products are the same each time: without the barrier they would be made once.
-#define TOKWATT_STEP(i)  \
-  __asm__("" : "+x"(a)); \
-  acc##i = _mm256_add_epi32(acc##i, _mm256_madd_epi16(_mm256_maddubs_epi16(a, b), ones));
+    // Not intrinsics: the products are the same each time and would be made once.
+#define TOKWATT_STEP(i)               \
+  {                                   \
+    __m256i t;                        \
+    __asm__(                          \
+        "vpmaddubsw %3, %2, %1\n\t"   \
+        "vpmaddwd %4, %1, %1\n\t"     \
+        "vpaddd %1, %0, %0"           \
+        : "+x"(acc##i), "=&x"(t)      \
+        : "x"(a), "x"(b), "x"(ones)); \
+  }
     TOKWATT_REPEAT_12(TOKWATT_STEP)
 #undef TOKWATT_STEP
   }

@@ -19,7 +19,7 @@ void run(const PeakInput* input, std::uint64_t steps, PeakResult* result) {
 #undef TOKWATT_START
   for (std::uint64_t step = 0; step < steps; ++step) {
 // Not the intrinsic: g++ 12 copies the accumulators to and fro around it.
-#define TOKWATT_STEP(i) __asm__("{vex} vpdpbusd %2, %1, %0" : "+x"(acc##i) : "x"(a), "x"(b));
+#define TOKWATT_STEP(i) __asm__("%{vex%} vpdpbusd %2, %1, %0" : "+x"(acc##i) : "x"(a), "x"(b));
     TOKWATT_REPEAT_12(TOKWATT_STEP)
 #undef TOKWATT_STEP
   }
