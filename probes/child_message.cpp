@@ -80,6 +80,8 @@ Json to_json(const NvmlDevice& d) {
   put(&out, "memory_total_bytes", d.memory_total_bytes);
   put(&out, "memory_free_bytes", d.memory_free_bytes);
   put(&out, "power_limit_watts", d.power_limit_watts);
+  put(&out, "power_watts", d.power_watts);
+  put(&out, "energy_joules", d.energy_joules);
   put(&out, "max_pcie_gen", d.max_pcie_gen);
   put(&out, "max_pcie_width", d.max_pcie_width);
   put(&out, "pcie_width", d.pcie_width);
@@ -122,11 +124,12 @@ class Fields {
     const auto n = maybe_number(key, max);
     return n ? std::optional(static_cast<std::uint32_t>(*n)) : std::nullopt;
   }
-  std::optional<double> maybe_watts(const char* key) {
+  std::optional<double> maybe_watts(const char* key) { return maybe_real(key, 0.001, 1e5); }
+  std::optional<double> maybe_real(const char* key, double least, double most) {
     const Json* j = json_.find(key);
     if (j == nullptr) return std::nullopt;
     const auto n = j->as_double();
-    good_ = good_ && n && *n > 0 && *n < 1e5;
+    good_ = good_ && n && *n >= least && *n < most;
     return good_ ? n : std::nullopt;
   }
   const Json::Array& list(const char* key, std::size_t max) {
@@ -197,6 +200,8 @@ NvmlDevice nvml_device(const Json& json, bool* good) {
   d.memory_total_bytes = f.maybe_number("memory_total_bytes", kMaxBytes);
   d.memory_free_bytes = f.maybe_number("memory_free_bytes", kMaxBytes);
   d.power_limit_watts = f.maybe_watts("power_limit_watts");
+  d.power_watts = f.maybe_real("power_watts", 0, 1e5);
+  d.energy_joules = f.maybe_real("energy_joules", 0, 1e15);
   d.max_pcie_gen = f.maybe_word("max_pcie_gen", 32);
   d.max_pcie_width = f.maybe_word("max_pcie_width", 64);
   d.pcie_width = f.maybe_word("pcie_width", 64);

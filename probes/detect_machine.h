@@ -47,8 +47,8 @@ Detected detect_machine(const DetectOptions& options);
 /// Opens one vendor library ("vulkan" or "nvml") and writes one JSON message to stdout, which is
 /// kept apart from what drivers print; what the child process of detect_machine executes
 /// (`tokwatt --probe-child vulkan`). "measure-gpu" reads a request from stdin and writes a line for
-/// each event: the child process of measure_gpu. Returns the process exit status: 2 for an unknown
-/// name.
+/// each event: the child process of measure_gpu. "nvml-power" writes NVML's answer ten times a
+/// second until it is ended. Returns the process exit status: 2 for an unknown name.
 int run_probe_child(const std::string& which);
 
 }  // namespace probes

@@ -12,7 +12,7 @@
 namespace probes {
 namespace {
 
-constexpr std::string_view kMeasureGpu = "measure-gpu";
+constexpr std::string_view kMeasureGpu = "measure-gpu", kNvmlPower = "nvml-power";
 
 bool write_all(int fd, std::string_view text) {
   while (!text.empty()) {
@@ -27,7 +27,7 @@ bool write_all(int fd, std::string_view text) {
 }  // namespace
 
 int run_probe_child(const std::string& which) {
-  if (which != "vulkan" && which != "nvml" && which != kMeasureGpu) return 2;
+  if (which != "vulkan" && which != "nvml" && which != kMeasureGpu && which != kNvmlPower) return 2;
   // Drivers print banners to stdout: from here on they reach stderr instead.
   const int message_fd = ::dup(STDOUT_FILENO);
   if (message_fd < 0 || ::dup2(STDERR_FILENO, STDOUT_FILENO) < 0) return 1;
@@ -35,6 +35,15 @@ int run_probe_child(const std::string& which) {
     const int status = run_measure_child(message_fd);
     ::close(message_fd);
     return status;
+  }
+  if (which == kNvmlPower) {
+    // Until nobody reads any more; the parent ends it.
+    const hwdb::Status status = engine::watch_nvml_devices([&](const engine::NvmlAnswer& answer) {
+      return write_all(message_fd, write_nvml_message(answer) + "\n");
+    });
+    if (!status) write_all(message_fd, write_nvml_message(status.error()) + "\n");
+    ::close(message_fd);
+    return 0;
   }
   const std::string message = which == "vulkan"
                                   ? write_vulkan_message(engine::list_vulkan_devices())

@@ -6,8 +6,10 @@
 
 #include <algorithm>
 #include <array>
+#include <chrono>
 #include <cstring>
 #include <memory>
+#include <thread>
 
 namespace engine {
 namespace {
@@ -24,6 +26,7 @@ struct PciInfo {
   char bus_id[32];
 };
 constexpr unsigned kMaxDevices = 256;
+constexpr auto kPeriod = std::chrono::milliseconds(100);
 
 struct LibraryCloser {
   void operator()(void* handle) const { ::dlclose(handle); }
@@ -72,6 +75,10 @@ NvmlDevice read_device(Nvml* nvml, Device device) {
   unsigned value = 0;
   if (nvml->call("nvmlDeviceGetEnforcedPowerLimit", device, &value) && value > 0)
     out.power_limit_watts = value / 1000.0;
+  if (nvml->call("nvmlDeviceGetPowerUsage", device, &value)) out.power_watts = value / 1000.0;
+  unsigned long long millijoules = 0;
+  if (nvml->call("nvmlDeviceGetTotalEnergyConsumption", device, &millijoules))
+    out.energy_joules = static_cast<double>(millijoules) / 1000.0;
   if (nvml->call("nvmlDeviceGetMaxPcieLinkGeneration", device, &value)) out.max_pcie_gen = value;
   if (nvml->call("nvmlDeviceGetMaxPcieLinkWidth", device, &value)) out.max_pcie_width = value;
   if (nvml->call("nvmlDeviceGetCurrPcieLinkWidth", device, &value)) out.pcie_width = value;
@@ -86,6 +93,19 @@ NvmlDevice read_device(Nvml* nvml, Device device) {
 }  // namespace
 
 hwdb::Result<NvmlAnswer> list_nvml_devices(const std::string& library) {
+  NvmlAnswer first;
+  const hwdb::Status status = watch_nvml_devices(
+      [&](const NvmlAnswer& answer) {
+        first = answer;
+        return false;
+      },
+      library);
+  if (!status) return status.error();
+  return first;
+}
+
+hwdb::Status watch_nvml_devices(const std::function<bool(const NvmlAnswer&)>& hear,
+                                const std::string& library) {
   std::unique_ptr<void, LibraryCloser> handle(::dlopen(library.c_str(), RTLD_NOW | RTLD_LOCAL));
   if (handle == nullptr) {
     return hwdb::Error{"probe.nvml_missing", fmt::format("{} is not installed", library), "NVML",
@@ -101,15 +121,20 @@ hwdb::Result<NvmlAnswer> list_nvml_devices(const std::string& library) {
   if (nvml.call("nvmlSystemGetDriverVersion", version.data(),
                 static_cast<unsigned>(version.size())))
     answer.driver_version = text(version);
-  unsigned n = 0;
-  if (!nvml.call("nvmlDeviceGetCount_v2", &n)) return failed("nvmlDeviceGetCount_v2");
-  for (unsigned i = 0; i < std::min(n, kMaxDevices); ++i) {
-    Device device = nullptr;
-    if (nvml.call("nvmlDeviceGetHandleByIndex_v2", i, &device) && device != nullptr)
-      answer.devices.push_back(read_device(&nvml, device));
+  for (;;) {
+    unsigned n = 0;
+    if (!nvml.call("nvmlDeviceGetCount_v2", &n)) return failed("nvmlDeviceGetCount_v2");
+    answer.devices.clear();
+    for (unsigned i = 0; i < std::min(n, kMaxDevices); ++i) {
+      Device device = nullptr;
+      if (nvml.call("nvmlDeviceGetHandleByIndex_v2", i, &device) && device != nullptr)
+        answer.devices.push_back(read_device(&nvml, device));
+    }
+    if (!hear(answer)) break;
+    std::this_thread::sleep_for(kPeriod);
   }
   nvml.call("nvmlShutdown");
-  return answer;
+  return hwdb::Ok{};
 }
 
 }  // namespace engine

@@ -5,7 +5,6 @@
 
 #include <algorithm>
 #include <chrono>
-#include <ctime>
 #include <optional>
 #include <span>
 #include <utility>
@@ -23,13 +22,6 @@ using hwdb::Sourced;
 
 // New children after a failure; more than a few faults are not worth the user's time.
 constexpr int kMostStarts = 3;
-
-std::string today() {
-  const std::time_t now = std::time(nullptr);
-  std::tm utc{};
-  ::gmtime_r(&now, &utc);
-  return fmt::format("{:04}-{:02}-{:02}", utc.tm_year + 1900, utc.tm_mon + 1, utc.tm_mday);
-}
 
 /// The last line of what a driver printed, for the reason of a failure; "" when it was silent.
 std::string last_words(std::string_view text) {
@@ -321,6 +313,24 @@ void take_values(std::span<const Reading> readings, GpuInfo* gpu) {
     gpu->host_link = measured_value<hwdb::BytesPerSecond>(up->value <= down->value ? *up : *down);
 }
 
+template <class T>
+Sourced<T> measured_here(const Reading& r) {
+  return {T(r.value), Basis::measured, fmt::format("{}; spread {:.1f} %", r.method, 100 * r.spread),
+          r.as_of};
+}
+
+void take_cpu_values(std::span<const Reading> readings, hwdb::Machine* machine) {
+  const auto ok = [&](std::string_view id) { return find_ok(readings, id, ""); };
+  // What it holds counts; a burst only where nobody tried to hold it.
+  const Reading* held = ok("cpu.sustained_read_bandwidth");
+  if (const Reading* r = held != nullptr ? held : ok("cpu.read_bandwidth"))
+    machine->memory.bandwidth = measured_here<hwdb::BytesPerSecond>(*r);
+  if (const Reading* r = ok("cpu.fp32_rate"))
+    machine->cpu.peak_fp32 = measured_here<hwdb::FlopsPerSecond>(*r);
+  if (const Reading* r = faster(ok("cpu.int8_rate"), ok("cpu.amx_int8_rate")))
+    machine->cpu.peak_int8 = measured_here<hwdb::FlopsPerSecond>(*r);
+}
+
 }  // namespace
 
 std::vector<Reading> measure_gpu(const GpuInfo& gpu, const MeasureOptions& options,
@@ -345,6 +355,7 @@ void apply_readings(const std::vector<Reading>& readings, hwdb::Machine* machine
     }
   }
   for (GpuInfo& gpu : machine->gpus) take_values(readings, &gpu);
+  take_cpu_values(readings, machine);
 }
 
 }  // namespace probes

@@ -42,7 +42,8 @@ std::string device_key(const hwdb::GpuInfo& gpu);
 /// device unless they failed and the older did not, and into the GPUs' values. Bandwidth and host
 /// link are always replaced. Rates replace a lower or missing value, or any where the plan's
 /// backend is Vulkan: on others Vulkan is only a lower bound for what the vendor's own compiler
-/// reaches.
+/// reaches. Readings of the processor replace the memory's bandwidth (the sustained one, if there
+/// is one) and the processor's peaks in FP32 and INT8 (the faster of vector units and tiles).
 void apply_readings(const std::vector<Reading>& readings, hwdb::Machine* machine);
 
 }  // namespace probes

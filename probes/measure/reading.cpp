@@ -1,8 +1,11 @@
 // SPDX-License-Identifier: MIT
 #include "probes/measure/reading.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <cmath>
+#include <ctime>
 #include <utility>
 
 namespace probes {
@@ -47,6 +50,13 @@ std::optional<double> relative_spread(std::span<const double> samples) {
   const auto middle = median(samples);
   if (!middle || *middle == 0) return std::nullopt;
   return (*quantile(samples, 0.9) - *quantile(samples, 0.1)) / *middle;
+}
+
+std::string today() {
+  const std::time_t now = std::time(nullptr);
+  std::tm utc{};
+  ::gmtime_r(&now, &utc);
+  return fmt::format("{:04}-{:02}-{:02}", utc.tm_year + 1900, utc.tm_mon + 1, utc.tm_mday);
 }
 
 }  // namespace probes

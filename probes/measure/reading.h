@@ -27,4 +27,7 @@ std::optional<double> median(std::span<const double> samples);
 /// (90th - 10th percentile) / median; absent without samples or when the median is 0.
 std::optional<double> relative_spread(std::span<const double> samples);
 
+/// The day in UTC, "2025-01-15".
+std::string today();
+
 }  // namespace probes
