@@ -97,8 +97,11 @@ hwdb::Result<Plan> Batch::plan(const Scenario& scenario) {
   const auto& model = cached<std::shared_ptr<const ResolvedModel>>(
       &models_, key_, [&] { return sources_.model(scenario.model, scenario.quant); });
   if (!model) return model.error();
+  const bool bare = !scenario.calibrated && sources_.unmeasured_machine;
   const auto& machine = cached<std::shared_ptr<const hwdb::Machine>>(
-      &machines_, scenario.on, [&] { return sources_.machine(scenario.on); });
+      bare ? &unmeasured_machines_ : &machines_, scenario.on, [&] {
+        return bare ? sources_.unmeasured_machine(scenario.on) : sources_.machine(scenario.on);
+      });
   if (!machine) return machine.error();
   const auto& tariff = cached<const hwdb::TariffRow*>(
       &tariffs_, scenario.tariff, [&] { return sources_.tariff(scenario.tariff); });

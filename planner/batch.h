@@ -45,6 +45,9 @@ struct BatchSources {
                                                                    const std::string& quant)>
       model;
   std::function<hwdb::Result<std::shared_ptr<const hwdb::Machine>>(const std::string& rig)> machine;
+  /// The same without what was measured here, for "calibration": "none"; empty: as `machine`.
+  std::function<hwdb::Result<std::shared_ptr<const hwdb::Machine>>(const std::string& rig)>
+      unmeasured_machine;
   std::function<hwdb::Result<const hwdb::TariffRow*>(const std::string& tariff)> tariff;
   const Assumptions* assumptions = nullptr;
   /// Files beside the model; empty: opened by their path.
@@ -74,7 +77,7 @@ class Batch {
 
   BatchSources sources_;
   Cache<std::shared_ptr<const ResolvedModel>> models_;
-  Cache<std::shared_ptr<const hwdb::Machine>> machines_;
+  Cache<std::shared_ptr<const hwdb::Machine>> machines_, unmeasured_machines_;
   Cache<const hwdb::TariffRow*> tariffs_;
   Cache<std::shared_ptr<const hwdb::CacheRecipe>> recipes_;
   Cache<std::shared_ptr<ComputeMemo>> memos_;  // by model alone

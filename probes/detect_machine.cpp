@@ -51,6 +51,10 @@ std::string_view to_string(Status status) {
   return "error";
 }
 
+hwdb::Status check_sysroot(const std::string& root) {
+  return SysRoot::check(root);
+}
+
 Detected detect_machine(const DetectOptions& options) {
   using Clock = std::chrono::steady_clock;
   const SysRoot sys = root_of(options);

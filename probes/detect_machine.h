@@ -44,6 +44,9 @@ struct Detected {
 /// cannot be read is absent, with a step that says why.
 Detected detect_machine(const DetectOptions& options);
 
+/// Why a --sysroot cannot be used: file.*, row.syntax.
+hwdb::Status check_sysroot(const std::string& root);
+
 /// Opens one vendor library ("vulkan" or "nvml") and writes one JSON message to stdout, which is
 /// kept apart from what drivers print; what the child process of detect_machine executes
 /// (`tokwatt --probe-child vulkan`). "measure-gpu" reads a request from stdin and writes a line for

@@ -48,8 +48,16 @@ constexpr std::array kVerifyExamples = {
     Examples("tokwatt verify server.log --model llama-3.1-8b --on \"RTX 4090\" --tolerance 3%"),
     Examples("llama-server -m model.gguf -lv 4 2>&1 | tee server.log    the log it needs"),
 };
+constexpr std::array kProbeExamples = {
+    Examples("tokwatt probe"),
+    Examples("tokwatt probe --measure            15 seconds; plans use the figures from then on"),
+    Examples("tokwatt probe --show"),
+    Examples("tokwatt probe --save office.json    and elsewhere: tokwatt fit --on office.json"),
+};
 constexpr std::array kDoctorExamples = {
     Examples("tokwatt doctor"),
+    Examples("tokwatt doctor --json -o report.json"),
+    Examples("tokwatt doctor report.json --record tests/fixtures/machines/my-machine"),
 };
 
 constexpr unsigned kAlways = kOutput | kCatalog;
@@ -72,8 +80,10 @@ constexpr std::array kCommands = {
                 kListExamples, kAlways, 1, 2},
     CommandInfo{"batch", "[FILE]", "one JSON scenario a line in, one JSON result a line out",
                 kBatchExamples, kAlways, 0, 1},
-    CommandInfo{"doctor", "", "what was detected here and how; for bug reports", kDoctorExamples,
-                kAlways, 0, 0},
+    CommandInfo{"probe", "", "what is in this machine, and how fast it really is", kProbeExamples,
+                kAlways | kRig | kProbe, 0, 0},
+    CommandInfo{"doctor", "[REPORT]", "what was detected here and how; for bug reports",
+                kDoctorExamples, kAlways | kDoctor, 0, 1},
 };
 
 }  // namespace

@@ -22,6 +22,8 @@ enum FlagGroup : unsigned {
   kBill = 1u << 10,
   kPlan = 1u << 11,
   kVerify = 1u << 12,
+  kProbe = 1u << 13,
+  kDoctor = 1u << 14,
 };
 
 /// One command as help, dispatch and the man page see it.

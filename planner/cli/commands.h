@@ -16,6 +16,7 @@ hwdb::Result<Outcome> cmd_verify(Session& session);
 hwdb::Result<Outcome> cmd_inspect(Session& session);
 hwdb::Result<Outcome> cmd_list(Session& session);
 hwdb::Result<Outcome> cmd_batch(Session& session);
+hwdb::Result<Outcome> cmd_probe(Session& session);
 hwdb::Result<Outcome> cmd_doctor(Session& session);
 
 /// Runs the command that the options name; "" is the short fit.

@@ -21,6 +21,7 @@ constexpr std::array kHeadings = {
     Heading{kRun | kPlan, "as llama.cpp calls it"},
     Heading{kWorkload, "what it is used for"},
     Heading{kFit | kBill | kMoney, "choice and money"},
+    Heading{kProbe | kDoctor, "this machine"},
     Heading{kOutput | kWhy | kCheck | kCatalog, "the answer"},
 };
 

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include <array>
+#include <atomic>
 #include <cerrno>
 #include <charconv>
 #include <csignal>
@@ -40,7 +41,16 @@ void open_standard_descriptors() {
   }
 }
 
+// Set by commands that have something to keep: the first Ctrl-C then asks them to come to an end.
+std::atomic<bool> asked_to_finish{false}, may_finish{false};
+
 void on_interrupt(int) {
+  if (may_finish.load() && !asked_to_finish.exchange(true)) {
+    constexpr std::string_view kLast =
+        "\ninterrupted: keeping what is done (again: stop at once)\n";
+    [[maybe_unused]] const ssize_t told = ::write(2, kLast.data(), kLast.size());
+    return;
+  }
   constexpr std::string_view kText = "interrupted\n";
   [[maybe_unused]] const ssize_t ignored = ::write(2, kText.data(), kText.size());
   std::_Exit(kInterrupted);
@@ -76,6 +86,13 @@ cli::Environment read_environment(const cli::Options& options) {
   environment.width = terminal_width();
   environment.color = use_color(options.color) && options.output.empty();
   environment.lookup = variable;
+  environment.messages_on_terminal =
+      ::isatty(2) == 1 && variable("TERM").value_or("dumb") != "dumb";
+  environment.message = [](std::string_view text) { cli::Sink(2).write(text); };
+  environment.catch_interrupt = [] {
+    may_finish.store(true);
+    return &asked_to_finish;
+  };
   if (const struct passwd* entry = ::getpwuid(::getuid())) {
     environment.home = entry->pw_dir != nullptr ? entry->pw_dir : "";
     environment.user = entry->pw_name != nullptr ? entry->pw_name : "";

@@ -32,8 +32,9 @@ struct Options {
 
   std::string on = "this";
   std::string save_machine;
-  std::string tariff;  // "" the default
-  std::string price;   // of a kWh, in place of the tariff; "" none
+  std::string sysroot;  // a recorded machine in place of this one
+  std::string tariff;   // "" the default
+  std::string price;    // of a kWh, in place of the tariff; "" none
 
   planner::RunSettings settings;  // n_ctx only when `n_ctx` is set
   planner::Workload workload;     // of --use, with what was given one by one
@@ -53,6 +54,12 @@ struct Options {
   std::optional<double> watts;
   // verify
   std::optional<double> tolerance;  // a share
+  // probe
+  bool measure = false, full = false, show = false;
+  std::optional<double> seconds;
+  std::string save_file;
+  // doctor
+  std::string record_dir;
 };
 
 /// Reads the arguments after the program's name. Errors: usage.unknown_command,

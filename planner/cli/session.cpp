@@ -5,6 +5,7 @@
 #include <sys/stat.h>
 
 #include <algorithm>
+#include <iterator>
 #include <map>
 #include <utility>
 
@@ -13,9 +14,10 @@
 #include "hwdb/model_stores.h"
 #include "hwdb/names.h"
 #include "hwdb/op_counts.h"
+#include "planner/cli/profile.h"
 #include "planner/rig.h"
 #include "planner/tariff_price.h"
-#include "probes/detect_machine.h"
+#include "probes/measure/measure_machine.h"
 
 namespace cli {
 namespace {
@@ -46,7 +48,7 @@ struct Session::Records {
   std::shared_ptr<const hwdb::Catalog> overrides;
   std::optional<planner::Assumptions> assumptions;
   std::optional<hwdb::StateStore> store;
-  MachinePointer here;
+  MachinePointer here, unmeasured;
   std::map<std::string, hwdb::TariffRow> own_prices;  // by the text they were given as
   std::vector<std::string> notices;
 };
@@ -102,9 +104,11 @@ Result<MachinePointer> Session::machine(const std::string& rig) {
   };
   if (rig == kThis) {
     if (!records_->here) {
-      hwdb::Machine here = probes::detect_machine(probes::DetectOptions{}).machine;
-      planner::complete_from_catalog(*catalog_, &here);
-      records_->here = shared(std::move(here));
+      const auto detected = detect(false);
+      if (!detected) return detected.error();
+      auto here = completed(detected->machine);
+      if (!here) return here.error();
+      records_->here = shared(std::move(*here));
     }
     return records_->here;
   }
@@ -129,6 +133,59 @@ Result<MachinePointer> Session::machine(const std::string& rig) {
   auto machine = planner::machine_from_words(*catalog_, rig);
   if (!machine) return machine.error();
   return shared(std::move(*machine));
+}
+
+Result<probes::Detected> Session::detect(bool complete) {
+  probes::DetectOptions how;
+  how.sysroot = options_.sysroot;
+  how.complete = complete;
+  if (!how.sysroot.empty()) {
+    if (auto status = probes::check_sysroot(how.sysroot); !status) return status.error();
+  }
+  return probes::detect_machine(how);
+}
+
+Result<hwdb::Machine> Session::completed(const hwdb::Machine& detected) {
+  hwdb::Machine machine = detected;
+  std::optional<Profile> profile;
+  // A recorded machine has no profile: what is stored was measured on this one.
+  if (options_.sysroot.empty()) {
+    auto stored = load_profile(store(), detected);
+    if (!stored) return stored.error();
+    profile = *std::move(stored);
+  }
+  const bool holds = profile && profile->differences.empty();
+  if (holds) {
+    // Bandwidths first, so that nothing is assumed in their place; rates are held against the
+    // catalogue's afterwards.
+    std::vector<hwdb::Reading> bandwidths;
+    std::ranges::copy_if(profile->machine.readings, std::back_inserter(bandwidths),
+                         [](const hwdb::Reading& r) { return r.unit == "B/s"; });
+    probes::apply_readings(bandwidths, &machine);
+  }
+  planner::complete_from_catalog(*catalog_, &machine);
+  if (holds) probes::apply_readings(profile->machine.readings, &machine);
+  if (profile && !holds) {
+    std::string why;
+    for (const std::string& difference : profile->differences)
+      why += (why.empty() ? "" : "; ") + difference;
+    machine.notes.push_back(
+        fmt::format("What was measured on {} is not used, the machine has changed ({}): tokwatt "
+                    "probe --measure.",
+                    profile->saved_at.substr(0, 10), why));
+  }
+  return machine;
+}
+
+Result<MachinePointer> Session::unmeasured_machine(const std::string& rig) {
+  if (rig != kThis) return machine(rig);
+  if (!records_->unmeasured) {
+    auto detected = detect(false);
+    if (!detected) return detected.error();
+    planner::complete_from_catalog(*catalog_, &detected->machine);
+    records_->unmeasured = std::make_shared<const hwdb::Machine>(std::move(detected->machine));
+  }
+  return records_->unmeasured;
 }
 
 Result<hwdb::ModelFile> Session::model_file(const std::string& name) {
@@ -236,6 +293,7 @@ planner::BatchSources Session::sources() {
     return model(name, quant);
   };
   sources.machine = [this](const std::string& rig) { return machine(rig); };
+  sources.unmeasured_machine = [this](const std::string& rig) { return unmeasured_machine(rig); };
   sources.tariff = [this](const std::string& name) { return tariff(name); };
   sources.assumptions = &assumptions();
   return sources;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
+#include <atomic>
 #include <cstddef>
 #include <functional>
 #include <memory>
@@ -17,6 +18,7 @@
 #include "planner/batch.h"
 #include "planner/cli/options.h"
 #include "planner/report/report.h"
+#include "probes/detect_machine.h"
 
 namespace cli {
 
@@ -27,6 +29,11 @@ struct Environment {
   hwdb::EnvironmentLookup lookup;  // variables by name
   std::string home;                // of the account, "" unknown
   std::string user, host;          // doctor masks them
+  bool messages_on_terminal = false;
+  std::function<void(std::string_view)> message;  // to stderr, at once and as it is
+  /// From now on the first Ctrl-C sets what this answers with, and only the second ends the
+  /// program.
+  std::function<const std::atomic<bool>*()> catch_interrupt;
 };
 
 /// What a command hands to main to print.
@@ -34,7 +41,7 @@ struct Outcome {
   std::optional<report::Report> report;  // rendered in the format that was asked for
   std::string document;                  // already JSON, instead of a report
   std::vector<std::string> warnings;     // for stderr
-  int exit_status = 0;                   // with a finished answer, 0, 1 (batch) or 7 (--check)
+  int exit_status = 0;                   // with an answer: 0, 1 (batch), 7 (--check) or 130
   std::optional<hwdb::Error> after;      // printed after the answer: a check that was not met
 };
 
@@ -57,6 +64,11 @@ class Session {
   /// The machine of --on, or of any other text in its grammar. Errors as machine_from_words,
   /// file.*, machine.*, state.*.
   hwdb::Result<std::shared_ptr<const hwdb::Machine>> machine(const std::string& rig);
+  /// The machine as it is detected, without what was measured; asks every driver when `complete`.
+  /// Of --sysroot, when there is one. Errors: file.*, row.syntax.
+  hwdb::Result<probes::Detected> detect(bool complete);
+  /// Completes a detected machine from its profile, if it still holds, and the catalogue.
+  hwdb::Result<hwdb::Machine> completed(const hwdb::Machine& detected);
   /// A catalogue model at a preset ("" : its own or Q4_K_M), a file, folder or store entry.
   hwdb::Result<std::shared_ptr<const planner::ResolvedModel>> model(const std::string& name,
                                                                     const std::string& quant);
@@ -76,6 +88,8 @@ class Session {
   planner::BatchSources sources();
 
  private:
+  hwdb::Result<std::shared_ptr<const hwdb::Machine>> unmeasured_machine(const std::string& rig);
+
   struct Records;
   const Options& options_;
   const Environment& environment_;
