@@ -211,7 +211,7 @@ std::string SysTree::write() const {
       std::string_view text = node.text;
       if (text.ends_with('\n')) text.remove_suffix(1);
       if (text.find('\n') == std::string_view::npos) {
-        out += fmt::format("{} = {}\n", path, escape(text));
+        out += fmt::format("{} ={}{}\n", path, text.empty() ? "" : " ", escape(text));
         continue;
       }
       out += path + ":\n";

@@ -1,14 +1,23 @@
 // SPDX-License-Identifier: MIT
+#include <fcntl.h>
 #include <fmt/format.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
-#include <regex>
+#include <cerrno>
+#include <cstring>
 
+#include "hwdb/file_reader.h"
 #include "planner/cli/commands.h"
 #include "planner/cli/describe.h"
+#include "planner/cli/mask.h"
+#include "planner/cli/output.h"
 #include "planner/cli/version.h"
 #include "planner/report/figures.h"
 #include "planner/rig.h"
 #include "probes/detect_machine.h"
+#include "probes/sys_recorder.h"
+#include "probes/sys_tree.h"
 
 namespace cli {
 namespace {
@@ -17,39 +26,66 @@ using report::Align;
 using report::Cell;
 using report::Section;
 
-/// Hides what names a person or one machine: user, host, home folder, UUIDs, serials and hardware
-/// addresses.
-class Mask {
- public:
-  explicit Mask(const Environment& environment) {
-    add(environment.home, "~");
-    add(environment.host, "<host>");
-    add(environment.user, "<user>");
-  }
-  std::string operator()(std::string text) const {
-    for (const auto& [from, to] : words_) {
-      for (std::size_t at = text.find(from); at != std::string::npos;
-           at = text.find(from, at + to.size())) {
-        text.replace(at, from.size(), to);
-      }
-    }
-    static const std::regex kUuid(
-        "[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-"
-        "[0-9a-fA-F]{12}");
-    static const std::regex kMac("\\b([0-9a-fA-F]{2}:){5}[0-9a-fA-F]{2}\\b");
-    static const std::regex kSerial("((?:[Ss]erial|[Ss]/[Nn])[^:=]*[:=] *)[^ ,;]+");
-    text = std::regex_replace(text, kUuid, "<uuid>");
-    text = std::regex_replace(text, kMac, "<mac>");
-    return std::regex_replace(text, kSerial, "$1<serial>");
-  }
-
- private:
-  void add(const std::string& from, std::string to) {
-    // Short names ("a", "me") would hit half of all words.
-    if (from.size() >= 3 && from != "root") words_.emplace_back(from, std::move(to));
-  }
-  std::vector<std::pair<std::string, std::string>> words_;
+/// What this machine's files say, in the form of tests/fixtures/machines, and the Machine that
+/// detection makes of it.
+struct Recording {
+  std::string tree;
+  hwdb::Json machine;
 };
+
+hwdb::Result<Recording> recording_of(const std::string& text, std::string_view where) {
+  const auto tree = probes::SysTree::parse(text, where);
+  if (!tree) return tree.error();
+  probes::DetectOptions how;
+  how.tree = &*tree;
+  return Recording{text, hwdb::machine_to_json(probes::detect_machine(how).machine)};
+}
+
+hwdb::Result<Recording> record_here(const Mask& mask) {
+  probes::SysRecorder recorder;
+  probes::DetectOptions how;
+  how.recorder = &recorder;
+  const hwdb::Machine machine = probes::detect_machine(how).machine;
+  const std::string head =
+      fmt::format("# Recorded: {}, {}. Say here what is special.\n", machine.cpu.name, machine.os);
+  return recording_of(mask.recording(head + recorder.tree().write()), "this machine");
+}
+
+/// The recording inside a report that `doctor --json` wrote.
+hwdb::Result<Recording> recording_in_report(const std::string& path) {
+  auto file = hwdb::FileReader::open(path);
+  if (!file) return file.error();
+  const auto text = file->read_text(std::uint64_t{32} << 20);
+  if (!text) return text.error();
+  const auto json = hwdb::parse_json(*text, path, std::size_t{32} << 20);
+  if (!json) return json.error();
+  const hwdb::Json* section = json->find("recording");
+  const hwdb::Json* tree = section != nullptr ? section->find("tree") : nullptr;
+  const std::string* lines = tree != nullptr ? tree->as_string() : nullptr;
+  if (lines == nullptr)
+    return hwdb::Error{"row.type", "no recording in it, expected a report of doctor --json", path,
+                       "make one with tokwatt doctor --json -o report.json"};
+  return recording_of(*lines, path);
+}
+
+hwdb::Status write_new(const std::string& path, const std::string& text) {
+  const int fd = ::open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+  if (fd < 0) return hwdb::Error{"output.write", std::strerror(errno), path, ""};
+  Sink sink(fd);
+  sink.write(text);
+  if (::close(fd) != 0) sink.fail(errno);
+  if (sink.failure() != 0)
+    return hwdb::Error{"output.write", std::strerror(sink.failure()), path, ""};
+  return hwdb::Ok{};
+}
+
+/// A fixture: tree.txt and machine.json in a folder that is made. Files that are there stay.
+hwdb::Status write_fixture(const std::string& folder, const Recording& recording) {
+  if (::mkdir(folder.c_str(), 0777) != 0 && errno != EEXIST)
+    return hwdb::Error{"output.write", std::strerror(errno), folder, ""};
+  if (auto status = write_new(folder + "/tree.txt", recording.tree); !status) return status;
+  return write_new(folder + "/machine.json", hwdb::write_json(recording.machine, 1) + "\n");
+}
 
 report::Tone tone_of(const std::string& status) {
   return status == "ok"      ? report::Tone::good
@@ -60,8 +96,26 @@ report::Tone tone_of(const std::string& status) {
 }  // namespace
 
 hwdb::Result<Outcome> cmd_doctor(Session& session) {
+  const Options& options = session.options();
   const Mask mask(session.environment());
+  if (!options.arguments.empty() && options.record_dir.empty())
+    return hwdb::Error{
+        "usage.arguments", "a report needs --record DIR (see tokwatt doctor --help)", {}, {}};
+  std::optional<Recording> recording;
+  if (!options.record_dir.empty() || options.format == Format::json) {
+    auto made = options.arguments.empty() ? record_here(mask)
+                                          : recording_in_report(options.arguments.front());
+    if (!made) return made.error();
+    recording = *std::move(made);
+  }
+  if (!options.record_dir.empty()) {
+    if (auto status = write_fixture(options.record_dir, *recording); !status) return status.error();
+  }
+  if (!options.sysroot.empty()) {
+    if (auto status = probes::check_sysroot(options.sysroot); !status) return status.error();
+  }
   probes::DetectOptions how;
+  how.sysroot = options.sysroot;
   how.force_vulkan = true;
   probes::Detected detected = probes::detect_machine(how);
   planner::complete_from_catalog(session.catalog(), &detected.machine);
@@ -146,6 +200,18 @@ hwdb::Result<Outcome> cmd_doctor(Session& session) {
          machines ? report::count_cell(machines->size()) : Cell(mask(machines.error().what))});
   }
   report.sections.push_back(std::move(state));
+
+  Section fixture;
+  fixture.key = "recording";
+  if (!options.record_dir.empty()) {
+    fixture.title = "Recording";
+    fixture.lines.push_back({"folder", "written to", options.record_dir});
+  }
+  if (recording) {
+    fixture.lines.push_back({"tree", "", Cell("", hwdb::Json(recording->tree))});
+    fixture.lines.push_back({"machine", "", Cell("", recording->machine)});
+    report.sections.push_back(std::move(fixture));
+  }
   return outcome;
 }
 

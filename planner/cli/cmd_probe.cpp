@@ -114,6 +114,8 @@ hwdb::Result<Measured> measure(Session& session, const hwdb::Machine& detected, 
     probes::measure_machine(
         &out.machine, how, [&](const probes::MeasureProgress& p) { progress(p); }, cancel);
   }
+  const std::vector<hwdb::Reading> readings = std::move(out.machine.readings);
+  out.machine = session.completed(detected, readings);
   out.interrupted = cancel != nullptr && cancel->load();
   hwdb::StateStore* store = session.store();
   if (store == nullptr) {
@@ -122,8 +124,7 @@ hwdb::Result<Measured> measure(Session& session, const hwdb::Machine& detected, 
   }
   // What detection says is the identity; the values that were measured do not change it.
   hwdb::Machine kept = detected;
-  kept.readings = out.machine.readings;
-  probes::apply_readings(out.machine.readings, &kept);
+  probes::apply_readings(readings, &kept);
   if (auto status = save_profile(store, kept, time_name()); !status)
     outcome->warnings.push_back(fmt::format("what was measured is not kept: {}: {}",
                                             status.error().where, status.error().what));

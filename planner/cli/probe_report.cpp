@@ -94,7 +94,13 @@ Section host_section(const hwdb::Machine& m) {
     add_line(
         &s, "limit",
         fmt::format("{} ({})", hwdb::format_bytes(m.memory.limit->value), m.memory.limit->source));
-  add_line(&s, "modules", or_unknown(modules_text(m.memory)));
+  // Without modules it is what the catalogue assumes of the processor.
+  const std::string modules = modules_text(m.memory);
+  add_line(&s, "modules",
+           modules.empty()    ? "unknown"
+           : m.memory.modules ? modules
+           : m.described      ? modules
+                              : "not readable; assumed " + modules);
   if (m.memory.bandwidth.value.value > 0)
     add_line(&s, "bandwidth",
              hwdb::format_bandwidth(m.memory.bandwidth.value) + basis_words(m.memory.bandwidth));

@@ -145,8 +145,22 @@ Result<probes::Detected> Session::detect(bool complete) {
   return probes::detect_machine(how);
 }
 
-Result<hwdb::Machine> Session::completed(const hwdb::Machine& detected) {
+hwdb::Machine Session::completed(const hwdb::Machine& detected,
+                                 const std::vector<hwdb::Reading>& readings) const {
   hwdb::Machine machine = detected;
+  // Bandwidths first, so that nothing is assumed in their place; rates are held against the
+  // catalogue's afterwards.
+  std::vector<hwdb::Reading> bandwidths;
+  std::ranges::copy_if(readings, std::back_inserter(bandwidths),
+                       [](const hwdb::Reading& r) { return r.unit == "B/s"; });
+  probes::apply_readings(bandwidths, &machine);
+  planner::complete_from_catalog(*catalog_, &machine);
+  machine.readings.clear();
+  probes::apply_readings(readings, &machine);
+  return machine;
+}
+
+Result<hwdb::Machine> Session::completed(const hwdb::Machine& detected) {
   std::optional<Profile> profile;
   // A recorded machine has no profile: what is stored was measured on this one.
   if (options_.sysroot.empty()) {
@@ -154,26 +168,15 @@ Result<hwdb::Machine> Session::completed(const hwdb::Machine& detected) {
     if (!stored) return stored.error();
     profile = *std::move(stored);
   }
-  const bool holds = profile && profile->differences.empty();
-  if (holds) {
-    // Bandwidths first, so that nothing is assumed in their place; rates are held against the
-    // catalogue's afterwards.
-    std::vector<hwdb::Reading> bandwidths;
-    std::ranges::copy_if(profile->machine.readings, std::back_inserter(bandwidths),
-                         [](const hwdb::Reading& r) { return r.unit == "B/s"; });
-    probes::apply_readings(bandwidths, &machine);
-  }
-  planner::complete_from_catalog(*catalog_, &machine);
-  if (holds) probes::apply_readings(profile->machine.readings, &machine);
-  if (profile && !holds) {
-    std::string why;
-    for (const std::string& difference : profile->differences)
-      why += (why.empty() ? "" : "; ") + difference;
-    machine.notes.push_back(
-        fmt::format("What was measured on {} is not used, the machine has changed ({}): tokwatt "
-                    "probe --measure.",
-                    profile->saved_at.substr(0, 10), why));
-  }
+  if (!profile) return completed(detected, {});
+  if (profile->differences.empty()) return completed(detected, profile->machine.readings);
+  hwdb::Machine machine = completed(detected, {});
+  std::string why;
+  for (const std::string& difference : profile->differences)
+    why += (why.empty() ? "" : "; ") + difference;
+  machine.notes.push_back(fmt::format(
+      "What was measured on {} is not used, the machine has changed ({}): tokwatt probe --measure.",
+      profile->saved_at.substr(0, 10), why));
   return machine;
 }
 

@@ -69,6 +69,9 @@ class Session {
   hwdb::Result<probes::Detected> detect(bool complete);
   /// Completes a detected machine from its profile, if it still holds, and the catalogue.
   hwdb::Result<hwdb::Machine> completed(const hwdb::Machine& detected);
+  /// The same with given readings, which must be of this machine.
+  hwdb::Machine completed(const hwdb::Machine& detected,
+                          const std::vector<hwdb::Reading>& readings) const;
   /// A catalogue model at a preset ("" : its own or Q4_K_M), a file, folder or store entry.
   hwdb::Result<std::shared_ptr<const planner::ResolvedModel>> model(const std::string& name,
                                                                     const std::string& quant);

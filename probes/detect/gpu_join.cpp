@@ -70,13 +70,26 @@ GpuInfo::Backend backend_of(const GpuSighting& gpu, GpuInfo::Kind kind) {
   return GpuInfo::Backend::vulkan;
 }
 
-std::string name_of(const GpuSighting& gpu) {
+/// AMD names the graphics in the processor's name: "Radeon 8060S" of "... w/ Radeon 8060S"; ""
+/// where that is no model ("with Radeon Graphics").
+std::string graphics_in(std::string_view cpu) {
+  const std::size_t at = cpu.find(" w/ Radeon ");
+  if (at == std::string_view::npos) return "";
+  std::string_view name = cpu.substr(at + 4);
+  if (name.ends_with(" Graphics")) name.remove_suffix(9);
+  return name.find_first_of("0123456789") != std::string_view::npos ? std::string(name) : "";
+}
+
+std::string name_of(const Scene& scene, const GpuSighting& gpu, GpuInfo::Kind kind) {
   if (gpu.nvml && !gpu.nvml->name.empty()) return gpu.nvml->name;
   if (!gpu.kernel_name.empty()) return gpu.kernel_name;
   // Mesa adds the chip: "AMD Radeon RX 7900 XTX (RADV NAVI31)".
   if (gpu.vulkan && !gpu.vulkan->name.empty())
     return gpu.vulkan->name.substr(
         0, std::min(gpu.vulkan->name.find(" (RADV"), gpu.vulkan->name.find(" (AMD")));
+  const std::string graphics = graphics_in(scene.machine.cpu.name);
+  if (gpu.vendor_id == kAmd && kind == GpuInfo::Kind::integrated && !graphics.empty())
+    return "AMD " + graphics;
   const std::string_view vendor = gpu_vendor(gpu.vendor_id);
   return fmt::format("{} GPU {:04x}:{:04x}", vendor.empty() ? "unknown" : vendor, gpu.vendor_id,
                      gpu.device_id);
@@ -222,9 +235,9 @@ void fill_shared_memory(const Scene& scene, const GpuSighting& gpu, GpuInfo* out
 
 GpuInfo info_of(Scene* scene, const GpuSighting& gpu) {
   GpuInfo out;
-  out.name = name_of(gpu);
   out.vendor = gpu_vendor(gpu.vendor_id);
   out.kind = kind_of(*scene, gpu);
+  out.name = name_of(*scene, gpu, out.kind);
   out.backend = backend_of(gpu, out.kind);
   out.pci_address = gpu.pci_address;
   if (gpu.vendor_id != 0 && gpu.vendor_id <= 0xffff)
