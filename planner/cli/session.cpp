@@ -13,7 +13,7 @@
 #include "hwdb/model_stores.h"
 #include "hwdb/names.h"
 #include "hwdb/op_counts.h"
-#include "planner/rig.h"
+#include "planner/rig/rig.h"
 #include "planner/tariff_price.h"
 #include "probes/detect_machine.h"
 
