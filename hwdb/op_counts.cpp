@@ -59,11 +59,19 @@ double state_flops(const ModelShape& shape) {
   return 6.0 * elements;
 }
 
-/// A quantized matrix product; norms, biases and convolutions are vectors' work.
-bool is_product(const TensorInfo& info) {
-  const std::string_view name = info.name;
-  return is_matrix(info) && name.ends_with("weight") && !name.ends_with("_norm.weight") &&
-         name.find("conv1d") == std::string_view::npos;
+bool is_looked_up(const PlannedTensor& tensor) {
+  return tensor.role == TensorRole::token_embedding ||
+         tensor.role == TensorRole::position_embedding ||
+         tensor.role == TensorRole::per_layer_embedding;
+}
+
+bool is_in_layer(const PlannedTensor& tensor) {
+  // A file of an unknown architecture may have more blocks than its header could say.
+  return tensor.layer >= 0 && static_cast<std::uint32_t>(tensor.layer) < limits::kLayers;
+}
+
+double used_expert_share(const ModelShape& shape) {
+  return shape.n_experts > 0 ? static_cast<double>(shape.n_experts_used) / shape.n_experts : 1.0;
 }
 
 /// Sums tensors into a ModelCosts.
@@ -80,11 +88,6 @@ class CostSum {
 
  private:
   LayerCosts* layer_of(const PlannedTensor& tensor);
-  bool is_mtp(const PlannedTensor& tensor) const {
-    return tensor.role == TensorRole::mtp ||
-           (costs_.shape.known_architecture && tensor.layer >= 0 &&
-            static_cast<std::uint32_t>(tensor.layer) >= costs_.shape.n_layers);
-  }
   void sum(std::uint64_t bytes, std::uint64_t* total) {
     overflow_ = !checked_add(*total, bytes, total) || overflow_;
   }
@@ -117,10 +120,7 @@ CostSum::CostSum(const ModelShape& shape, std::string quant) {
 }
 
 LayerCosts* CostSum::layer_of(const PlannedTensor& tensor) {
-  // A file of an unknown architecture may have more blocks than its header could say.
-  if (tensor.layer < 0 || static_cast<std::uint32_t>(tensor.layer) >= limits::kLayers) {
-    return nullptr;
-  }
+  if (!is_in_layer(tensor)) return nullptr;
   const auto index = static_cast<std::size_t>(tensor.layer);
   if (index >= costs_.layers.size()) costs_.layers.resize(index + 1);
   return &costs_.layers[index];
@@ -154,7 +154,7 @@ void CostSum::add_bytes(const PlannedTensor& tensor) {
   const std::uint64_t bytes = tensor.info.bytes;
   compare_size(tensor);
   sum(bytes, &costs_.tensor_bytes);
-  if (is_mtp(tensor)) {
+  if (is_draft_tensor(costs_.shape, tensor)) {
     sum(bytes, &costs_.mtp_bytes);
     return;
   }
@@ -193,29 +193,19 @@ void CostSum::add_arithmetic(const PlannedTensor& tensor) {
   if (is_computed(tensor.info) || tensor.role == TensorRole::side_tower) return;
   const auto elements = static_cast<double>(tensor.info.elements());
   elements_ += elements;
-  if (is_mtp(tensor)) return;
+  if (is_draft_tensor(costs_.shape, tensor)) return;
   const ModelShape& shape = costs_.shape;
-  const double used_share =
-      shape.n_experts > 0 ? static_cast<double>(shape.n_experts_used) / shape.n_experts : 1.0;
   const bool routed = tensor.role == TensorRole::routed_experts;
   costs_.params_total += elements;
-  costs_.params_active += routed ? elements * used_share : elements;
+  costs_.params_active += routed ? elements * used_expert_share(shape) : elements;
   if (tensor.role == TensorRole::token_embedding) tied_elements_ += elements;
-  const bool looked_up = tensor.role == TensorRole::token_embedding ||
-                         tensor.role == TensorRole::position_embedding ||
-                         tensor.role == TensorRole::per_layer_embedding;
-  if (looked_up || !is_matrix(tensor.info)) return;
+  const TokenFlops flops = flops_per_token(shape, tensor);
+  costs_.output_flops_per_token += flops.output;
   LayerCosts* layer = layer_of(tensor);
-  if (layer == nullptr) {
-    costs_.output_flops_per_token += 2.0 * elements;
-    return;
-  }
-  if (is_product(tensor.info)) ++layer->n_matmuls;
-  if (routed) {
-    layer->expert_flops_per_token += 2.0 * elements * used_share;
-  } else {
-    layer->dense_flops_per_token += 2.0 * elements;
-  }
+  if (layer == nullptr) return;
+  if (!is_looked_up(tensor) && is_product(tensor.info)) ++layer->n_matmuls;
+  layer->expert_flops_per_token += flops.experts;
+  layer->dense_flops_per_token += flops.dense;
 }
 
 Result<ModelCosts> CostSum::finish(Bytes file_bytes) {
@@ -237,6 +227,40 @@ Result<ModelCosts> CostSum::finish(Bytes file_bytes) {
   return std::move(costs_);
 }
 
+struct RepackRule {
+  TensorType type;
+  std::uint32_t avx2 = 0, avx512 = 0, neon = 0;  // rows must be a multiple; 0: stays as it is
+};
+// ggml_repack_get_optimal_repack_type of ggml/src/ggml-cpu/repack.cpp, llama.cpp de3ff815.
+const RepackRule kRepackRules[] = {
+    {tensor_type("Q4_0"), 8, 8, 4},  {tensor_type("Q4_K"), 8, 8, 8},
+    {tensor_type("Q2_K"), 0, 8, 0},  {tensor_type("Q5_K"), 0, 0, 8},
+    {tensor_type("Q6_K"), 0, 0, 8},  {tensor_type("IQ4_NL"), 8, 8, 4},
+    {tensor_type("MXFP4"), 8, 8, 4}, {tensor_type("Q8_0"), 0, 0, 4},
+};
+
+ModelCosts::RepackBytes repack_bytes(const ModelShape& shape,
+                                     const std::vector<PlannedTensor>& tensors) {
+  ModelCosts::RepackBytes sum;
+  for (const PlannedTensor& tensor : tensors) {
+    const TensorInfo& info = tensor.info;
+    const auto* rule = std::ranges::find(kRepackRules, info.type, &RepackRule::type);
+    if (rule == std::end(kRepackRules) || is_looked_up(tensor) || is_draft_tensor(shape, tensor) ||
+        tensor.role == TensorRole::side_tower || info.ne[3] != 1 || !is_product(info)) {
+      continue;
+    }
+    // Three dimensions are taken for experts alone, not for the heads of latent attention.
+    if (info.ne[2] != 1 && tensor.role != TensorRole::routed_experts) continue;
+    const auto bytes = [&](std::uint32_t multiple) {
+      return multiple > 0 && info.ne[1] % multiple == 0 ? info.bytes : 0;
+    };
+    sum.avx2 += bytes(rule->avx2);  // each bounded by the total, which is checked
+    sum.avx512 += bytes(rule->avx512);
+    sum.neon += bytes(rule->neon);
+  }
+  return sum;
+}
+
 std::vector<ModelCosts::TypeShare> type_shares(const std::vector<PlannedTensor>& tensors) {
   std::vector<ModelCosts::TypeShare> shares;
   for (const PlannedTensor& tensor : tensors) {
@@ -251,14 +275,6 @@ std::vector<ModelCosts::TypeShare> type_shares(const std::vector<PlannedTensor>&
   return shares;
 }
 
-/// "Q4_K_M", "model" -> the tensors of a file with their roles.
-std::vector<PlannedTensor> classified(const std::vector<TensorInfo>& infos) {
-  std::vector<PlannedTensor> tensors;
-  tensors.reserve(infos.size());
-  for (const TensorInfo& info : infos) tensors.push_back(classify_tensor(info));
-  return tensors;
-}
-
 bool stays_16_bit(const PlannedTensor& tensor, bool tables_too) {
   const bool table =
       tensor.role == TensorRole::token_embedding || tensor.role == TensorRole::output;
@@ -267,6 +283,35 @@ bool stays_16_bit(const PlannedTensor& tensor, bool tables_too) {
 }
 
 }  // namespace
+
+bool is_product(const TensorInfo& info) {
+  const std::string_view name = info.name;
+  return is_matrix(info) && name.ends_with("weight") && !name.ends_with("_norm.weight") &&
+         name.find("conv1d") == std::string_view::npos;
+}
+
+bool is_draft_tensor(const ModelShape& shape, const PlannedTensor& tensor) {
+  return tensor.role == TensorRole::mtp ||
+         (shape.known_architecture && tensor.layer >= 0 &&
+          static_cast<std::uint32_t>(tensor.layer) >= shape.n_layers);
+}
+
+TokenFlops flops_per_token(const ModelShape& shape, const PlannedTensor& tensor) {
+  TokenFlops flops;
+  if (is_computed(tensor.info) || tensor.role == TensorRole::side_tower ||
+      is_draft_tensor(shape, tensor) || is_looked_up(tensor) || !is_matrix(tensor.info)) {
+    return flops;
+  }
+  const double all = 2.0 * static_cast<double>(tensor.info.elements());
+  if (!is_in_layer(tensor)) {
+    flops.output = all;
+  } else if (tensor.role == TensorRole::routed_experts) {
+    flops.experts = all * used_expert_share(shape);
+  } else {
+    flops.dense = all;
+  }
+  return flops;
+}
 
 Result<ModelCosts> model_costs(const ModelShape& shape, std::string quant,
                                const std::vector<PlannedTensor>& tensors, Bytes file_bytes) {
@@ -278,14 +323,29 @@ Result<ModelCosts> model_costs(const ModelShape& shape, std::string quant,
   auto costs = sum.finish(file_bytes);
   if (!costs) return costs;
   costs->types = type_shares(tensors);
+  costs->repack = repack_bytes(shape, tensors);
   costs->sizes_only = !shape.known_architecture;
   return costs;
 }
 
-Result<ModelCosts> model_costs_of_preset(const ModelShape& shape, const QuantOptions& options) {
+std::vector<PlannedTensor> tensors_of_file(const ModelFile& file) {
+  std::vector<PlannedTensor> tensors;
+  tensors.reserve(file.tensors.size());
+  for (const TensorInfo& info : file.tensors) tensors.push_back(classify_tensor(info));
+  return tensors;
+}
+
+Result<std::vector<PlannedTensor>> tensors_of_preset(const ModelShape& shape,
+                                                     const QuantOptions& options) {
   auto tensors = tensor_list(shape);
-  if (!tensors) return tensors.error();
+  if (!tensors) return tensors;
   if (auto ok = apply_preset(shape, options, &*tensors); !ok) return ok.error();
+  return tensors;
+}
+
+Result<ModelCosts> model_costs_of_preset(const ModelShape& shape, const QuantOptions& options) {
+  const auto tensors = tensors_of_preset(shape, options);
+  if (!tensors) return tensors.error();
   const auto data = padded_tensor_bytes(*tensors);
   if (!data) return data.error();
   const Bytes file = *data + estimate_header_bytes(shape, *tensors);
@@ -297,7 +357,7 @@ Result<ModelCosts> model_costs_of_preset(const ModelShape& shape, const QuantOpt
 
 Result<ModelCosts> model_costs_of_file(const ModelFile& file) {
   if (file.tensors.empty()) return model_costs_of_preset(file.shape, {"BF16", false, false});
-  const std::vector<PlannedTensor> stored = classified(file.tensors);
+  const std::vector<PlannedTensor> stored = tensors_of_file(file);
   if (file.format == ModelFile::Format::gguf) {
     return model_costs(file.shape, file.quantization, stored, file.file_bytes);
   }

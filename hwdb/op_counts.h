@@ -60,9 +60,36 @@ struct ModelCosts {
     std::uint64_t bytes;
   };
   std::vector<TypeShare> types;  // largest first; formats outside GGUF: their 16-bit part alone
+  /// Matrices outside the embedding that llama.cpp's CPU backend copies into another layout when it
+  /// has all of the model, by instruction set; the rest is used from the file's pages.
+  struct RepackBytes {
+    std::uint64_t avx2 = 0, avx512 = 0;  // avx512: with what avx2 repacks
+    std::uint64_t neon = 0;              // dot product or 8-bit matrix instructions
+  };
+  RepackBytes repack;
   LargestMatrices largest;
   bool sizes_only = false;  // unknown architecture: bytes are exact, cache and speed are not known
 };
+
+/// FLOPs of one token with one tensor, by what reads it.
+struct TokenFlops {
+  double dense = 0;    // a layer's products for every token
+  double experts = 0;  // of n_experts_used of n_experts
+  double output = 0;   // outside the layers
+};
+TokenFlops flops_per_token(const ModelShape& shape, const PlannedTensor& tensor);
+
+/// A matrix that activations are multiplied by; norms, biases and convolutions are vectors' work.
+bool is_product(const TensorInfo& info);
+
+/// True for the tensors of built-in draft layers.
+bool is_draft_tensor(const ModelShape& shape, const PlannedTensor& tensor);
+
+/// The typed tensors of a GGUF file with their roles, and those that a preset makes of a shape.
+/// Errors as tensor_list and apply_preset.
+std::vector<PlannedTensor> tensors_of_file(const ModelFile& file);
+Result<std::vector<PlannedTensor>> tensors_of_preset(const ModelShape& shape,
+                                                     const QuantOptions& options);
 
 /// Sums a tensor list (of a file, or made by tensor_list and apply_preset) by layer and role.
 /// Error: model.overflow.

@@ -164,5 +164,40 @@ TEST(OpCounts, ExpectedShareOfExperts) {
   EXPECT_EQ(expected_expert_share(8, 2, 0), 0);
 }
 
+TEST(OpCounts, WhatTheCpuBackendRepacks) {
+  // Llama 3 8B in Q4_0: all matrices of the blocks, none of the tables (the output is Q6_K).
+  const ModelCosts q4 = costs_of("llama-3-8b", "Q4_0");
+  const double weights = 32.0 * (2 * 4096 * 4096.0 + 2 * 4096 * 1024.0 + 3 * 4096 * 14336.0);
+  EXPECT_EQ(static_cast<double>(q4.repack.avx2), weights * 18 / 32);
+  EXPECT_EQ(q4.repack.avx512, q4.repack.avx2);
+  const double output = 4096.0 * 128256 * 210 / 256;
+  EXPECT_EQ(static_cast<double>(q4.repack.neon), weights * 18 / 32 + output);
+  const ModelCosts q8 = costs_of("llama-3-8b", "Q8_0");
+  EXPECT_EQ(q8.repack.avx2, 0u);
+  EXPECT_EQ(static_cast<double>(q8.repack.neon), (weights + 4096.0 * 128256) * 34 / 32);
+  EXPECT_EQ(costs_of("llama-3-8b", "F16").repack.neon, 0u);
+  // Q2_K has a layout for AVX-512 alone, and some of its tensors are Q3_K, which has none.
+  const ModelCosts q2 = costs_of("llama-3-8b", "Q2_K");
+  EXPECT_GT(q2.repack.avx512, q2.repack.avx2);
+}
+
+TEST(OpCounts, RepackedBytesAreWhatLlamaCppPrints) {
+  // MiB of the CPU_REPACK buffer on a processor with AVX-512 (llama.cpp v0.5.0, de3ff815).
+  struct Row {
+    const char *model, *preset;
+    double mib;
+  };
+  for (const Row& row : {Row{"deepseek-v2-lite", "Q4_K_M", 5545}, Row{"gemma-3-4b", "Q4_0", 1721},
+                         Row{"gpt-oss-120b", "MXFP4", 58092}, Row{"llama-3.1-8b", "F16", 0},
+                         Row{"llama-3.1-8b", "Q3_K_M", 1300}, Row{"llama-3.1-8b", "Q4_K_M", 3204},
+                         Row{"olmoe-1b-7b", "Q4_0", 3600}, Row{"qwen2.5-7b", "Q4_K_M", 2976},
+                         Row{"qwen3-30b-a3b", "Q4_K_M", 13432}, Row{"qwen3-8b", "Q6_K", 0},
+                         Row{"tinyllama-1.1b", "Q8_0", 0}}) {
+    const ModelCosts costs = costs_of(row.model, row.preset);
+    EXPECT_NEAR(static_cast<double>(costs.repack.avx512) / 1048576, row.mib, 1.0)
+        << row.model << " " << row.preset;
+  }
+}
+
 }  // namespace
 }  // namespace hwdb

@@ -29,7 +29,9 @@ struct TensorTraits {
   bool output_scale = false;           // layer_output_scale
   bool zero_kv_heads_if_recurrent = false;  // the file gives KV heads per layer, 0 where none
   bool stores_mtp = false;                  // the file holds the built-in draft layers
-  bool falcon_mix = false;                  // the quantizer has own rules for this architecture
+  bool no_tensor_split = false;             // llama.cpp's -sm tensor is not made for it
+  bool state_rollback = false;      // llama.cpp keeps states of earlier tokens to undo drafts
+  bool falcon_mix = false;          // the quantizer has own rules for this architecture
   std::uint32_t layers_of_70b = 0;  // the quantizer's "70B" rule applies at this many layers
   bool only_gqa_70b = false;        // and only with fewer KV heads than heads
 };

@@ -16,18 +16,18 @@ constexpr std::size_t kRemembered = 512;
 // A model's graphs can take a few hundred kilobytes.
 constexpr std::size_t kRememberedGraphs = 64;
 
-/// All experts to RAM, in the spellings that people paste: "exps=CPU", "\\.ffn_.*_exps\\.=CPU".
-bool experts_to_cpu(std::string_view pattern) {
-  constexpr std::string_view kCpu = "=CPU";
-  if (!pattern.ends_with(kCpu)) return false;
-  pattern.remove_suffix(kCpu.size());
-  // A digit or a list would mean some of the layers.
-  return pattern.find("exps") != std::string_view::npos &&
-         pattern.find_first_of("0123456789=,") == std::string_view::npos;
-}
-
 bool blank(std::string_view line) {
   return line.find_first_not_of(" \t\r") == std::string_view::npos;
+}
+
+/// What can be said about a projector of unknown size: how much room is left for it.
+std::string projector_room(const Plan& plan) {
+  const DeviceMemory& home = plan.memory.devices.front();
+  const hwdb::Bytes left = home.budget > home.total() ? home.budget - home.total() : hwdb::Bytes(0);
+  return fmt::format(
+      "The projector's size is not known and not in the figures: it fits while it takes, with its "
+      "scratch, no more than the {} left on {}. Name its file with --mmproj to count it.",
+      hwdb::format_bytes(left), home.device);
 }
 
 }  // namespace
@@ -35,22 +35,17 @@ bool blank(std::string_view line) {
 hwdb::Result<Plan> plan_scenario(const Scenario& scenario, const ResolvedModel& model,
                                  const hwdb::Machine& machine, const hwdb::TariffRow* tariff,
                                  const Assumptions* assumptions, const hwdb::CacheRecipe* recipe,
-                                 ComputeMemo* memo) {
+                                 ComputeMemo* memo, const Attachments* attachments) {
   PlanInputs inputs;
   inputs.model = &model.costs;
   inputs.machine = &machine;
   inputs.settings = scenario.settings;
-  if (std::string& pattern = inputs.settings.override_tensor; !pattern.empty()) {
-    if (!experts_to_cpu(pattern)) {
-      return hwdb::Error{"scenario.range",
-                         fmt::format("override_tensor is \"{}\", only all experts to RAM "
-                                     "(exps=CPU) is part of the model yet",
-                                     pattern),
-                         "override_tensor",
-                         {}};
-    }
-    inputs.settings.n_cpu_moe = model.costs.shape.n_layers;
-    pattern.clear();
+  inputs.attachments = attachments;
+  if (attachments != nullptr && attachments->moved && attachments->moved->cpu_moe_layers) {
+    // The same as --n-cpu-moe, so the plan is the same.
+    inputs.settings.n_cpu_moe = *attachments->moved->cpu_moe_layers;
+    inputs.settings.cpu_moe = false;
+    inputs.settings.override_tensor.clear();
   }
   inputs.workload = scenario.workload;
   inputs.tariff = tariff;
@@ -69,6 +64,16 @@ hwdb::Result<Plan> plan_scenario(const Scenario& scenario, const ResolvedModel& 
   if (trained > 0 && asked > trained) {
     plan->notes.push_back(fmt::format(
         "{} tokens of context are asked of a model that was trained on {}.", asked, trained));
+  }
+  if (attachments != nullptr) {
+    plan->notes.insert(plan->notes.end(), attachments->notes.begin(), attachments->notes.end());
+    if (attachments->projector_unknown) plan->notes.push_back(projector_room(*plan));
+  }
+  if (inputs.settings.kv_on_host && plan->memory.devices.size() > 1) {
+    plan->notes.emplace_back(inputs.settings.flash_attn
+                                 ? "With the cache in RAM flash attention stays on the GPU: each "
+                                   "pass copies the cache over the link."
+                                 : "With the cache in RAM attention is computed by the processor.");
   }
   plan->notes.insert(plan->notes.end(), model.notes.begin(), model.notes.end());
   plan->notes.insert(plan->notes.end(), machine.notes.begin(), machine.notes.end());
@@ -119,8 +124,15 @@ hwdb::Result<Plan> Batch::plan(const Scenario& scenario) {
     return std::make_shared<ComputeMemo>((*model)->costs.shape);
   });
   // Without one make_plan tells the error, or that only sizes are known.
+  std::optional<Attachments> attachments;
+  if (needs_attachments(settings, **machine)) {
+    auto found = find_attachments(scenario, **model, **machine, sources_);
+    if (!found) return found.error();
+    attachments = std::move(*found);
+  }
   return plan_scenario(scenario, **model, **machine, *tariff, sources_.assumptions,
-                       recipe ? recipe->get() : nullptr, memo->get());
+                       recipe ? recipe->get() : nullptr, memo->get(),
+                       attachments ? &*attachments : nullptr);
 }
 
 bool Batch::answer(std::string_view line, std::string* out) {

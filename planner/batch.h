@@ -13,6 +13,7 @@
 #include "hwdb/op_counts.h"
 #include "hwdb/result.h"
 #include "hwdb/rows.h"
+#include "planner/attachments.h"
 #include "planner/make_plan.h"
 #include "planner/plan.h"
 
@@ -23,15 +24,20 @@ struct ResolvedModel {
   std::string name;
   hwdb::ModelCosts costs;
   std::vector<std::string> notes;
+  /// The tensors behind `costs`, typed and named as in GGUF; empty for formats that name them
+  /// otherwise. Called only when a scenario names single tensors.
+  std::function<hwdb::Result<std::vector<hwdb::PlannedTensor>>()> tensors;
 };
 
-/// The plan of one scenario on the given records, with names and notes filled in. `recipe` and
-/// `memo` as in PlanInputs. Errors as make_plan.
+/// The plan of one scenario on the given records, with names and notes filled in. `recipe`, `memo`
+/// and `attachments` as in PlanInputs; the last must be there when needs_attachments says so.
+/// Errors as make_plan.
 hwdb::Result<Plan> plan_scenario(const Scenario& scenario, const ResolvedModel& model,
                                  const hwdb::Machine& machine, const hwdb::TariffRow* tariff,
                                  const Assumptions* assumptions,
                                  const hwdb::CacheRecipe* recipe = nullptr,
-                                 ComputeMemo* memo = nullptr);
+                                 ComputeMemo* memo = nullptr,
+                                 const Attachments* attachments = nullptr);
 
 /// How names become records: the only door of a batch to files and to this machine.
 struct BatchSources {
@@ -41,6 +47,11 @@ struct BatchSources {
   std::function<hwdb::Result<std::shared_ptr<const hwdb::Machine>>(const std::string& rig)> machine;
   std::function<hwdb::Result<const hwdb::TariffRow*>(const std::string& tariff)> tariff;
   const Assumptions* assumptions = nullptr;
+  /// Files beside the model; empty: opened by their path.
+  std::function<hwdb::Result<hwdb::ProjectorCosts>(const std::string& path)> projector;
+  std::function<hwdb::Result<hwdb::AdapterCosts>(const std::string& path,
+                                                 const hwdb::ModelShape& base)>
+      adapter;
 };
 
 /// Answers scenarios one line at a time. Looked-up names are kept, in bounded number, so memory

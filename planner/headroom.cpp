@@ -5,6 +5,7 @@
 
 #include "planner/memory_plan.h"
 #include "planner/placement.h"
+#include "planner/plan_extras.h"
 #include "planner/preset_costs.h"
 
 namespace planner {
@@ -28,7 +29,7 @@ std::uint64_t largest_of(std::uint64_t n, const Ok& ok) {
 }
 
 bool fits_so(const PlanInputs& inputs, Fits fits) {
-  const auto basis = prepare(inputs);
+  const auto basis = prepare_all(inputs);
   return basis && fits_as_well_as(*basis, fits);
 }
 
@@ -57,7 +58,11 @@ Headroom headroom(const PlanInputs& inputs, Fits fits, std::uint64_t context_lim
   const auto costs_at = [&](std::uint64_t from_smallest) {
     return costs_of.find(presets[presets.size() - from_smallest]);
   };
-  const std::uint64_t found = largest_of(presets.size(), [&](std::uint64_t i) {
+  // Overrides and slices are bytes of the quantization at hand.
+  const Attachments* attached = inputs.attachments;
+  const bool fixed = attached != nullptr &&
+                     ((attached->moved && !attached->moved->cpu_moe_layers) || attached->slices);
+  const std::uint64_t found = largest_of(fixed ? 0 : presets.size(), [&](std::uint64_t i) {
     const auto costs = costs_at(i);
     if (!costs) return false;
     one.model = &*costs;
@@ -70,12 +75,12 @@ Headroom headroom(const PlanInputs& inputs, Fits fits, std::uint64_t context_lim
       room.largest_quant_bytes = hwdb::Bytes(costs->file_bytes);
   }
 
-  const auto basis = prepare(one);
+  const auto basis = prepare_all(one);
   if (!basis || basis->gpus.empty() || (fits != Fits::gpu && fits != Fits::gpu_tight)) return room;
   const double margin = fits == Fits::gpu ? basis->assumptions->margin_gpu.as_double() : 0;
   const Placement layers = most_layers(*basis, 0, margin);
   if (check_fit(*basis, layers).fits != Fits::no)
-    room.fewest_cpu_layers = basis->n_layers() + 1 - layers.n_gpu_layers;
+    room.fewest_cpu_layers = first_gpu_block(*basis, layers);
   const auto experts = fewest_cpu_experts(*basis, margin);
   if (experts && check_fit(*basis, *experts).fits != Fits::no)
     room.fewest_cpu_expert_layers = experts->n_cpu_moe;

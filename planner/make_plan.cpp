@@ -10,13 +10,14 @@
 #include "planner/memory_plan.h"
 #include "planner/placement.h"
 #include "planner/plan_basis.h"
+#include "planner/plan_extras.h"
 #include "planner/speed_estimate.h"
 #include "planner/unknown_bounds.h"
 
 namespace planner {
 
 hwdb::Result<Plan> make_plan(const PlanInputs& inputs) {
-  const auto basis = prepare(inputs);
+  const auto basis = prepare_all(inputs);
   if (!basis) return basis.error();
   Plan plan;
   plan.file_size = hwdb::Bytes(inputs.model->file_bytes);
@@ -38,7 +39,7 @@ hwdb::Result<Plan> make_plan(const PlanInputs& inputs) {
 std::uint64_t largest_context(const PlanInputs& inputs, Fits at_least, std::uint64_t limit) {
   constexpr std::uint64_t kStep = 256;
   const std::uint64_t n_seq = std::max(1u, inputs.settings.n_seq);
-  auto request = cache_request_of(inputs.settings);
+  auto request = cache_request_of(inputs.settings, inputs.model->shape);
   if (!request || inputs.model->sizes_only) return 0;
   PlanInputs smallest = inputs;
   smallest.settings.n_ctx = kStep * n_seq;
@@ -48,7 +49,7 @@ std::uint64_t largest_context(const PlanInputs& inputs, Fits at_least, std::uint
     if (!made) return 0;
     smallest.cache_recipe = &own.emplace(std::move(*made));
   }
-  auto basis = prepare(smallest);  // keeps its own graphs for all steps when none are given
+  auto basis = prepare_all(smallest);  // keeps its own graphs for all steps when none are given
   if (!basis) return 0;
   const auto fits = [&](std::uint64_t steps) {
     request->n_ctx = steps * kStep * n_seq;

@@ -11,10 +11,12 @@
 #include "hwdb/result.h"
 #include "hwdb/rows.h"
 #include "planner/assumptions.h"
-#include "planner/compute_memo.h"
+#include "planner/graph/compute_memo.h"
 #include "planner/plan.h"
 
 namespace planner {
+
+struct Attachments;
 
 /// What a plan is made from, all of it at hand: no files, no clock, no environment.
 struct PlanInputs {
@@ -31,11 +33,16 @@ struct PlanInputs {
   /// The model's compute graphs, when many plans share them: a ComputeMemo of model->shape. null:
   /// worked out anew, which takes far longer than all the rest.
   ComputeMemo* compute_memo = nullptr;
+  /// What needs more than the model's sums (find_attachments); null: nothing of the kind.
+  const Attachments* attachments = nullptr;
   double household_kwh = 0;  // used a month besides; tokens pay the tariff's tiers above it
 };
 
 /// The cache that these settings ask for. Error: cache.type.
 hwdb::Result<hwdb::CacheRequest> cache_request_of(const RunSettings& settings);
+/// The same with what drafting asks of this model's cache.
+hwdb::Result<hwdb::CacheRequest> cache_request_of(const RunSettings& settings,
+                                                  const hwdb::ModelShape& shape);
 
 /// The stages in order: placement, memory, speed, energy, cost. Arithmetic only. The library call
 /// of the speed figure. Errors: model.overflow, model.range, cache.type. Names, scenario, max_ctx

@@ -3,6 +3,10 @@
 
 #include <algorithm>
 #include <cmath>
+#include <utility>
+
+#include "planner/host_memory.h"
+#include "planner/plan_extras.h"
 
 namespace planner {
 namespace {
@@ -14,14 +18,6 @@ bool any_on_gpu(const Placement& placement) {
   return placement.n_gpu_layers > 0 && !placement.layers_on_gpu.empty();
 }
 
-// The output and the last block share a device: the last GPU that has a block.
-std::size_t output_gpu(const Placement& placement) {
-  std::size_t last = 0;
-  for (std::size_t g = 0; g < placement.layers_on_gpu.size(); ++g)
-    if (placement.layers_on_gpu[g] > 0) last = g;
-  return last;
-}
-
 // Several GPUs with the whole model on them work as a pipeline of micro-batches: every input is
 // there this many times.
 constexpr std::uint32_t kPipelineCopies = 4;
@@ -29,14 +25,28 @@ constexpr std::uint32_t kPipelineCopies = 4;
 ComputePlacement compute_placement(const PlanBasis& basis, const Placement& placement) {
   ComputePlacement p;
   p.largest = basis.model->largest;
-  if (!any_on_gpu(placement)) return p;
-  p.n_gpus = static_cast<std::uint32_t>(placement.layers_on_gpu.size());
+  if (!any_on_gpu(placement) && !placement.borrows_gpu) return p;
+  p.n_gpus = static_cast<std::uint32_t>(basis.gpus.size());
   p.first_gpu_layer = first_gpu_block(basis, placement);
   std::ranges::copy(placement.layers_on_gpu, p.layers_on_gpu.begin());
   p.output_on_gpu = placement.output_on_gpu;
   p.n_cpu_moe = placement.n_cpu_moe;
   p.fuses = std::ranges::any_of(basis.gpus, &DeviceRates::fuses);
-  const bool whole = p.output_on_gpu && p.first_gpu_layer == 0 && p.n_cpu_moe == 0;
+  p.cache_on_host = basis.settings->kv_on_host;
+  if (basis.extras) {
+    for (const MovedSums& moved : basis.extras->moved)
+      if (moved.device == hwdb::kHostDevice)
+        p.n_cpu_moe = std::max(p.n_cpu_moe, moved.expert_layers);
+  }
+  // All GPUs form one device when every matrix is split by heads.
+  if (basis.extras && basis.extras->slices != nullptr &&
+      basis.extras->slices->rule == hwdb::SliceRule::heads) {
+    p.layers_on_gpu = {};
+    p.layers_on_gpu[0] = basis.n_layers() - p.first_gpu_layer;
+    p.n_gpus = 1;
+  }
+  const bool whole = p.output_on_gpu && p.first_gpu_layer == 0 && p.n_cpu_moe == 0 &&
+                     !p.cache_on_host && !any_moved_to_host(basis);
   if (p.n_gpus > 1 && whole && basis.settings->split_mode == SplitMode::layer)
     p.n_copies = kPipelineCopies;
   return p;
@@ -58,8 +68,9 @@ void fill(const DeviceBytes& from, DeviceMemory* to) {
 }  // namespace
 
 std::uint32_t first_gpu_block(const PlanBasis& basis, const Placement& placement) {
-  const std::uint32_t n = basis.n_layers();
-  return any_on_gpu(placement) ? n - std::min(n, placement.n_gpu_layers) : n;
+  std::uint32_t first = basis.n_layers();
+  for (const std::uint32_t layers : placement.layers_on_gpu) first -= std::min(first, layers);
+  return first;
 }
 
 DeviceBytes block_bytes(const PlanBasis& basis, std::uint32_t first, std::uint32_t last,
@@ -89,7 +100,7 @@ PlacedBytes placed_bytes(const PlanBasis& basis, const Placement& placement,
   std::uint32_t first = first_on_gpu;
   for (std::size_t g = 0; g < placement.layers_on_gpu.size() && any_on_gpu(placement); ++g) {
     const std::uint32_t last = first + placement.layers_on_gpu[g];
-    const bool has_output = placement.output_on_gpu && g == output_gpu(placement);
+    const bool has_output = placement.output_on_gpu && g == placement.output_gpu;
     if (first == last && !has_output) continue;
     DeviceBytes& bytes = placed.gpu[g];
     bytes = block_bytes(basis, first, last, placement.n_cpu_moe);
@@ -97,6 +108,10 @@ PlacedBytes placed_bytes(const PlanBasis& basis, const Placement& placement,
     bytes.compute = buffers.gpu[g].as_double();
     bytes.overhead = basis.gpus[g].overhead;
     first = last;
+  }
+  if (placement.borrows_gpu) {
+    placed.gpu[0].compute = buffers.gpu[0].as_double();
+    placed.gpu[0].overhead = basis.gpus[0].overhead;
   }
 
   const LayerSums& low = basis.sums[first_on_gpu];
@@ -111,6 +126,13 @@ PlacedBytes placed_bytes(const PlanBasis& basis, const Placement& placement,
   placed.host.state = low.state;
   placed.host.compute = buffers.host.as_double();
   placed.host.output = basis.output_buffer;
+  if (basis.settings->kv_on_host) {
+    for (DeviceBytes& gpu : placed.gpu) {
+      placed.host.kv += std::exchange(gpu.kv, 0);
+      placed.host.state += std::exchange(gpu.state, 0);
+    }
+  }
+  if (basis.extras) apply_extras(basis, placement, &placed);
   return placed;
 }
 
@@ -123,9 +145,10 @@ FitCheck check_fit(const PlanBasis& basis, const Placement& placement, const Pla
   const double margin = basis.assumptions->margin_gpu.as_double();
   bool tight = false;
   double shared = 0;
-  const bool whole =
-      placement.output_on_gpu && first_gpu_block(basis, placement) == 0 && placement.n_cpu_moe == 0;
-  for (std::size_t g = 0; g < placement.layers_on_gpu.size() && any_on_gpu(placement); ++g) {
+  const bool whole = placement.output_on_gpu && first_gpu_block(basis, placement) == 0 &&
+                     placement.n_cpu_moe == 0 && !basis.settings->kv_on_host &&
+                     !any_moved_to_host(basis);
+  for (std::size_t g = 0; g < basis.gpus.size(); ++g) {
     const double total = bytes.gpu[g].total();
     if (total <= 0) continue;
     check.shortfall += std::max(0.0, total - basis.gpus[g].budget);
@@ -149,7 +172,7 @@ FitCheck check_fit(const PlanBasis& basis, const Placement& placement, const Pla
 hwdb::Result<MemoryPlan> plan_memory(const PlanBasis& basis, const Placement& placement) {
   const PlacedBytes bytes = placed_bytes(basis, placement);
   double sum = bytes.host.total();
-  for (std::size_t g = 0; g < placement.layers_on_gpu.size(); ++g) sum += bytes.gpu[g].total();
+  for (const DeviceBytes& gpu : bytes.gpu) sum += gpu.total();
   if (!(sum < kMaxBytes))
     return hwdb::Error{"model.overflow", "cache and buffers pass 62 bits", "n_ctx",
                        "a smaller -c or -ub"};
@@ -157,7 +180,7 @@ hwdb::Result<MemoryPlan> plan_memory(const PlanBasis& basis, const Placement& pl
   plan.margin = basis.assumptions->margin_gpu;
   plan.devices.reserve(basis.gpus.size() + 1);
   double shared = 0;
-  for (std::size_t g = 0; g < placement.layers_on_gpu.size() && any_on_gpu(placement); ++g) {
+  for (std::size_t g = 0; g < basis.gpus.size(); ++g) {
     if (bytes.gpu[g].total() <= 0) continue;
     const DeviceRates& rates = basis.gpus[g];
     DeviceMemory& device = plan.devices.emplace_back();
@@ -171,6 +194,8 @@ hwdb::Result<MemoryPlan> plan_memory(const PlanBasis& basis, const Placement& pl
   host.device = "CPU";
   host.budget = to_bytes(basis.host.budget - shared);
   fill(bytes.host, &host);
+  plan.host = host_memory(basis, bytes.host);
+  if (basis.extras) plan.attached = basis.extras->attached;
   const FitCheck check = check_fit(basis, placement, bytes);
   plan.fits = check.fits;
   plan.shortfall = to_bytes(std::ceil(check.shortfall));

@@ -8,12 +8,6 @@
 
 namespace planner {
 
-/// Bytes on one device, in plain numbers.
-struct DeviceBytes {
-  double weights = 0, kv = 0, state = 0, compute = 0, output = 0, overhead = 0;
-  double total() const { return weights + kv + state + compute + output + overhead; }
-};
-
 /// Bytes on every device; those of GPUs that take part, in order, and the host's.
 struct PlacedBytes {
   std::array<DeviceBytes, kMaxGraphDevices> gpu;

@@ -92,21 +92,32 @@ TEST(MemoryPlan, UnifiedMemoryIsCountedOnce) {
   EXPECT_EQ(c.plan()->memory.fits, Fits::no);
 }
 
-TEST(MemoryPlan, LastBlocksGoToTheGpuAndTheOutputLast) {
+TEST(MemoryPlan, TheOutputGoesToTheGpuFirstAndThenTheLastBlocks) {
   Case c(dense_model(), with_cards({card("A", 24e9, 1e12, 100e12)}));
   c.inputs.settings.n_gpu_layers = 10;
   auto plan = c.plan();
   ASSERT_TRUE(plan);
-  EXPECT_EQ(plan->memory.devices[0].weights.value, 1'000'000'000u);
-  EXPECT_EQ(plan->memory.devices[1].weights.value, 100'000'000u);  // embedding and output
+  EXPECT_EQ(plan->memory.devices[0].weights.value, 950'000'000u);  // nine blocks and the output
+  EXPECT_EQ(plan->memory.devices[1].weights.value, 150'000'000u);  // a block and the embedding
   EXPECT_EQ(plan->memory.fits, Fits::offload);
   EXPECT_FALSE(plan->placement.chosen);
   c.inputs.settings.n_gpu_layers = 3;
   plan = c.plan();
-  EXPECT_EQ(plan->memory.devices[0].weights.value, 300'000'000u);
-  EXPECT_EQ(plan->memory.devices[1].kv_cache.value, 7ull * 4096 * 512);
+  EXPECT_EQ(plan->memory.devices[0].weights.value, 250'000'000u);
+  EXPECT_EQ(plan->memory.devices[1].kv_cache.value, 8ull * 4096 * 512);
+  c.inputs.settings.n_gpu_layers = 1;
+  EXPECT_EQ(c.plan()->memory.devices[0].weights.value, 50'000'000u);
   c.inputs.settings.n_gpu_layers = 0;
-  EXPECT_EQ(c.plan()->memory.fits, Fits::cpu);
+  plan = c.plan();
+  EXPECT_EQ(plan->memory.fits, Fits::cpu);
+  // Nothing stays on the card, but prompts are computed there with borrowed weights.
+  ASSERT_EQ(plan->memory.devices.size(), 2u);
+  EXPECT_EQ(plan->memory.devices[0].weights.value, 0u);
+  EXPECT_GT(plan->memory.devices[0].compute.value, 0u);
+  c.inputs.settings.cpu_only = true;
+  EXPECT_EQ(c.plan()->memory.devices.size(), 1u);
+  EXPECT_LT(c.plan()->speed.prefill_tok_per_s.likely, plan->speed.prefill_tok_per_s.likely);
+  c.inputs.settings.cpu_only = false;
   c.inputs.settings.n_gpu_layers = 99;
   EXPECT_EQ(c.plan()->memory.fits, Fits::gpu);
 }

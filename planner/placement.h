@@ -8,9 +8,9 @@
 
 namespace planner {
 
-/// The last `n_gpu_layers` blocks (plus the output when there are more than blocks) spread over the
-/// GPUs: by the user's shares, else by free memory as llama.cpp does; when that overfills one GPU
-/// and the user gave no shares, GPU after GPU is filled instead.
+/// `n_gpu_layers` as llama.cpp counts them (the output, built-in draft layers and then the last
+/// blocks) spread over the GPUs: by the user's shares, else by free memory as llama.cpp does; when
+/// that overfills one GPU and the user gave no shares, GPU after GPU is filled instead.
 Placement place(const PlanBasis& basis, std::uint32_t n_gpu_layers, std::uint32_t n_cpu_moe);
 
 /// As many blocks on the GPUs as they have room for with `margin` bytes left on each, the experts

@@ -33,6 +33,20 @@ std::string_view to_string(Bound bound) {
   return "memory";
 }
 
+std::string_view to_string(AttachedMemory::Kind kind) {
+  switch (kind) {
+    case AttachedMemory::Kind::projector:
+      return "projector";
+    case AttachedMemory::Kind::adapter:
+      return "adapter";
+    case AttachedMemory::Kind::draft_model:
+      return "draft model";
+    case AttachedMemory::Kind::draft_layers:
+      return "draft layers";
+  }
+  return "projector";
+}
+
 hwdb::Bytes MemoryPlan::total() const {
   hwdb::Bytes sum;
   for (const DeviceMemory& device : devices) sum += device.total();

@@ -25,12 +25,15 @@ struct Estimate {
 
 /// Where the model goes. GPUs in the machine's order; what is not on a GPU is on the host.
 struct Placement {
-  std::uint32_t n_gpu_layers = 0;  // as -ngl: blocks from the end, plus one for the output
+  std::uint32_t n_gpu_layers = 0;  // as -ngl: the output, draft layers, blocks from the end
   std::uint32_t n_cpu_moe = 0;     // layers whose experts stay in RAM, from the first
   std::vector<std::uint32_t> layers_on_gpu;  // blocks per GPU, in order
   std::vector<double> tensor_split;          // shares of the offloaded layers
   bool output_on_gpu = false;
-  bool chosen = true;  // false: given by the user
+  std::uint32_t output_gpu = 0;  // which one, when it is
+  bool chosen = true;            // false: given by the user
+  /// -ngl 0 beside a GPU: nothing stays on it, but long prompts are computed there.
+  bool borrows_gpu = false;
 };
 
 /// Memory of one device, in the terms that llama.cpp prints.
@@ -46,11 +49,36 @@ struct DeviceMemory {
 enum class Fits { gpu, gpu_tight, offload, cpu, no };
 std::string_view to_string(Fits fits);
 
+/// Something that is loaded beside the model, on one device. Its bytes are part of that device's.
+struct AttachedMemory {
+  enum class Kind { projector, adapter, draft_model, draft_layers };
+  Kind kind = Kind::projector;
+  std::string name;
+  std::int32_t gpu = -1;  // index into the machine's GPUs; -1: the host
+  hwdb::Bytes weights, cache, compute;
+  bool weights_estimated = false;  // from a rank
+  bool compute_bound = false;      // `compute` is an upper bound
+};
+std::string_view to_string(AttachedMemory::Kind kind);
+
+/// Host memory by what the system may do with it, and what a server may take besides. None of
+/// `prompt_cache` and `checkpoints` is part of the verdict.
+struct HostMemory {
+  hwdb::Bytes mapped;     // weights used from the file's pages: reclaimable unless locked
+  hwdb::Bytes anonymous;  // weights in memory of the program: read, or in a second layout
+  bool locked = false;    // mlock: never swapped out or reclaimed
+  std::optional<hwdb::Bytes> prompt_cache;  // --cache-ram, at most; absent: no limit
+  hwdb::Bytes checkpoint;                   // one context checkpoint of one sequence
+  hwdb::Bytes checkpoints;                  // all of all slots, at most
+};
+
 struct MemoryPlan {
   std::vector<DeviceMemory> devices;  // GPUs first, host last
   Fits fits = Fits::no;
   hwdb::Bytes shortfall;  // what is missing when fits is no
   hwdb::Bytes margin;     // kept free per device before "fits" is said
+  HostMemory host;
+  std::vector<AttachedMemory> attached;  // empty in the usual plan
   hwdb::Bytes total() const;
 };
 

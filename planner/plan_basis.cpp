@@ -7,6 +7,7 @@
 #include <optional>
 #include <utility>
 
+#include "hwdb/tensor_traits.h"
 #include "planner/speed_factor.h"
 
 namespace planner {
@@ -94,19 +95,14 @@ DeviceRates host_rates(const Assumptions& assumptions, const hwdb::Machine& mach
   return d;
 }
 
-// The GPUs that a plan uses: discrete ones where there are any, else those that share memory.
 void add_gpus(const PlanInputs& inputs, const Assumptions& assumptions, PlanBasis* basis) {
   const RunSettings& settings = inputs.settings;
-  if (settings.cpu_only) return;
   const auto& gpus = inputs.machine->gpus;
-  const bool any_discrete = std::ranges::any_of(
-      gpus, [](const GpuInfo& gpu) { return gpu.kind == GpuInfo::Kind::discrete; });
   basis->gpus.reserve(gpus.size());
-  for (std::size_t i = 0; i < gpus.size(); ++i) {
-    if (any_discrete && gpus[i].kind != GpuInfo::Kind::discrete) continue;
+  const GpusInUse used = gpus_in_use(settings, *inputs.machine);
+  for (const std::size_t i : used.list()) {
     basis->gpus.push_back(rates_of(assumptions, gpus[i], settings.backend.value_or(gpus[i].backend),
                                    static_cast<std::int32_t>(i)));
-    if (settings.split_mode == SplitMode::none || basis->gpus.size() + 1 == kMaxGraphDevices) break;
   }
 }
 
@@ -137,12 +133,19 @@ void add_layers(const PlanInputs& inputs, PlanBasis* basis) {
   }
 }
 
+// Outputs of one pass over all sequences: the last token of each, and what was drafted behind it.
+double outputs_of_all(const RunSettings& settings) {
+  const double drafted = settings.draft.active() ? settings.draft.n_max : 0;
+  return std::max(1u, settings.n_seq) * (1 + drafted);
+}
+
 // Tokens of a micro-batch whose logits get room: llama-server, since 2026-05-30, keeps them for the
 // last token of each sequence; other programs, and the builds that others ship, for all.
 std::uint32_t outputs_of(const RunSettings& settings, std::uint32_t n_tokens) {
   if (settings.n_outputs) return std::min(*settings.n_outputs, n_tokens);
-  return settings.runtime == hwdb::Runtime::llama_cpp ? std::min(settings.n_seq, n_tokens)
-                                                      : n_tokens;
+  if (settings.runtime != hwdb::Runtime::llama_cpp) return n_tokens;
+  return static_cast<std::uint32_t>(
+      std::min<double>(outputs_of_all(settings), std::max(n_tokens, 1u)));
 }
 
 }  // namespace
@@ -172,6 +175,33 @@ hwdb::Result<hwdb::CacheRequest> cache_request_of(const RunSettings& settings) {
   return request;
 }
 
+GpusInUse gpus_in_use(const RunSettings& settings, const hwdb::Machine& machine) {
+  GpusInUse used;
+  if (settings.cpu_only) return used;
+  const bool any_discrete = std::ranges::any_of(
+      machine.gpus, [](const GpuInfo& gpu) { return gpu.kind == GpuInfo::Kind::discrete; });
+  for (std::size_t i = 0; i < machine.gpus.size(); ++i) {
+    if (any_discrete && machine.gpus[i].kind != GpuInfo::Kind::discrete) continue;
+    // The graphs have room for the host beside them.
+    if (used.count + 1 == kMaxGraphDevices) break;
+    used.index[used.count++] = i;
+  }
+  if (settings.split_mode == SplitMode::none && used.count > 0) {
+    used.index[0] = used.index[std::min<std::size_t>(settings.main_gpu, used.count - 1)];
+    used.count = 1;
+  }
+  return used;
+}
+
+hwdb::Result<hwdb::CacheRequest> cache_request_of(const RunSettings& settings,
+                                                  const hwdb::ModelShape& shape) {
+  auto request = cache_request_of(settings);
+  if (!request || !settings.draft.mtp) return request;
+  const hwdb::TensorTraits* traits = hwdb::find_tensor_traits(shape.architecture);
+  if (traits != nullptr && traits->state_rollback) request->rollback_copies = settings.draft.n_max;
+  return request;
+}
+
 hwdb::Status set_context(const hwdb::CacheRecipe& recipe, const hwdb::CacheRequest& request,
                          PlanBasis* basis) {
   const std::size_t n_layers = basis->sums.size() - 1;
@@ -181,6 +211,7 @@ hwdb::Status set_context(const hwdb::CacheRecipe& recipe, const hwdb::CacheReque
   ComputeRequest& compute = basis->compute;
   compute.cells = hwdb::context_per_sequence(request);
   compute.window_cells = 0;
+  basis->window_kv = 0;
   for (std::size_t i = 0; i < n_layers; ++i) {
     const LayerSums& before = basis->sums[i];
     LayerSums& s = basis->sums[i + 1];
@@ -192,11 +223,14 @@ hwdb::Status set_context(const hwdb::CacheRecipe& recipe, const hwdb::CacheReque
     // A recurrent state is read and written back.
     s.cache_read = before.cache_read + seen * static_cast<double>(cache[i].bytes_per_token) +
                    2 * cache[i].state.as_double() / request.n_seq;
-    if (window > 0)
+    if (window > 0) {
       compute.window_cells = std::max(compute.window_cells, cache[i].cells);
-    else if (cache[i].kv.value > 0)
+      basis->window_kv += cache[i].kv.as_double();
+    } else if (cache[i].kv.value > 0) {
       compute.cells = cache[i].cells;
+    }
   }
+  basis->state_copies = 1.0 + request.rollback_copies;
   const RunSettings& settings = *basis->settings;
   const std::uint64_t all_cells = compute.cells * (request.unified ? 1 : request.n_seq);
   compute.n_tokens = static_cast<std::uint32_t>(
@@ -229,11 +263,12 @@ hwdb::Result<PlanBasis> prepare(const PlanInputs& inputs) {
   basis.host = host_rates(assumptions, *inputs.machine, inputs.settings);
   add_gpus(inputs, assumptions, &basis);
   add_layers(inputs, &basis);
-  basis.output_buffer = std::max(1u, inputs.settings.n_seq) *
+  basis.output_buffer = outputs_of_all(inputs.settings) *
                         static_cast<double>(inputs.model->shape.n_vocab) * sizeof(float);
+  if (inputs.model->mtp_bytes > 0) basis.draft_blocks = inputs.model->shape.mtp_layers;
   basis.cache_known = !inputs.model->sizes_only;
   if (basis.cache_known) {
-    const auto request = cache_request_of(inputs.settings);
+    const auto request = cache_request_of(inputs.settings, inputs.model->shape);
     if (!request) return request.error();
     basis.compute_memo = inputs.compute_memo;
     if (basis.compute_memo == nullptr) {

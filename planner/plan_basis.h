@@ -1,17 +1,28 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <memory>
+#include <span>
 #include <vector>
 
 #include "hwdb/kv_cache.h"
 #include "hwdb/op_counts.h"
 #include "hwdb/result.h"
-#include "planner/compute_memo.h"
+#include "hwdb/tensor_overrides.h"
+#include "hwdb/tensor_slices.h"
+#include "planner/graph/compute_memo.h"
 #include "planner/make_plan.h"
 
 namespace planner {
+
+/// Bytes on one device, in plain numbers.
+struct DeviceBytes {
+  double weights = 0, kv = 0, state = 0, compute = 0, output = 0, overhead = 0;
+  double total() const { return weights + kv + state + compute + output + overhead; }
+  void add(const DeviceBytes& more);
+};
 
 /// A device in the plain numbers that the stages calculate with.
 struct DeviceRates {
@@ -39,6 +50,30 @@ struct LayerSums {
   double moe_layers = 0;
 };
 
+/// What overrides move to one device, as sums over the first i layers, i = 0..n_layers.
+struct MovedSums {
+  struct At {
+    double dense = 0, experts = 0;             // bytes
+    double dense_flops = 0, expert_flops = 0;  // of one token
+    double groups = 0;  // runs of such work within a layer: each is handed over and back
+  };
+  std::int32_t device = hwdb::kHostDevice;  // index into PlanBasis::gpus
+  std::vector<At> sums;
+  double output_bytes = 0, output_flops = 0, embedding_bytes = 0;
+  double largest_bytes = 0;         // of one tensor outside the experts
+  std::uint32_t expert_layers = 0;  // behind the last layer with moved experts
+  At between(std::uint32_t first, std::uint32_t last) const;
+};
+
+/// What is elsewhere than its layer, and what is loaded beside the model.
+struct PlanExtras {
+  std::vector<MovedSums> moved;
+  const hwdb::TensorSlices* slices = nullptr;
+  std::vector<DeviceBytes> gpus;  // beside the model, one each of PlanBasis::gpus
+  DeviceBytes host;
+  std::vector<AttachedMemory> attached;  // the same, by what it is
+};
+
 /// What every stage starts from: the question in numbers. Made by prepare(); points into the
 /// inputs, which must outlive it.
 struct PlanBasis {
@@ -58,10 +93,23 @@ struct PlanBasis {
   double prefill_depth = 0;  // tokens in the cache before them
   double decode_depth = 0;   // mean while the answer is written
   double batch = 1;
+  double window_kv = 0;            // of the layers with a window, bytes
+  double state_copies = 1;         // recurrent states kept for a sequence
+  std::uint32_t draft_blocks = 0;  // built-in draft layers of the file: -ngl counts them
   bool cache_known = true;
+  std::unique_ptr<PlanExtras> extras;  // null in the usual plan
 
   std::uint32_t n_layers() const { return static_cast<std::uint32_t>(sums.size() - 1); }
 };
+
+/// The GPUs that a plan uses, as indices into the machine's, in order: discrete ones where there
+/// are any, else those that share memory; the main one alone under split mode none.
+struct GpusInUse {
+  std::array<std::size_t, kMaxGraphDevices> index{};
+  std::size_t count = 0;
+  std::span<const std::size_t> list() const { return {index.data(), count}; }
+};
+GpusInUse gpus_in_use(const RunSettings& settings, const hwdb::Machine& machine);
 
 /// Errors: model.overflow, model.range, cache.type, usage.value (a cache type that is no tensor
 /// type).

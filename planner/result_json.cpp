@@ -34,6 +34,45 @@ void append_estimate(JsonWriter* w, std::string_view key, std::string_view reaso
   w->member(std::string(key) + "_reason", reason);
 }
 
+void append_host(JsonWriter* w, const HostMemory& host) {
+  w->key("host").begin_object();
+  w->member("mapped_bytes", host.mapped.value);
+  w->member("anonymous_bytes", host.anonymous.value);
+  w->member("locked", host.locked);
+  w->key("prompt_cache_up_to_bytes");
+  if (host.prompt_cache) {
+    w->value(host.prompt_cache->value);
+  } else {
+    w->null();
+    w->member("prompt_cache_up_to_bytes_reason", "no limit was set");
+  }
+  w->member("checkpoint_bytes", host.checkpoint.value);
+  w->member("checkpoints_up_to_bytes", host.checkpoints.value);
+  w->end_object();
+}
+
+void append_attached(JsonWriter* w, const std::vector<AttachedMemory>& attached) {
+  w->key("attached").begin_array();
+  for (const AttachedMemory& part : attached) {
+    w->begin_object();
+    w->member("kind", to_string(part.kind));
+    w->member("name", std::string_view(part.name));
+    w->key("gpu");
+    if (part.gpu >= 0) {
+      w->value(static_cast<std::uint32_t>(part.gpu));
+    } else {
+      w->null();
+    }
+    w->member("weights_bytes", part.weights.value);
+    w->member("weights_estimated", part.weights_estimated);
+    w->member("cache_bytes", part.cache.value);
+    w->member("compute_bytes", part.compute.value);
+    w->member("compute_is_bound", part.compute_bound);
+    w->end_object();
+  }
+  w->end_array();
+}
+
 void append_memory(JsonWriter* w, const Plan& plan) {
   const MemoryPlan& memory = plan.memory;
   const auto unknown_here = [&](std::string_view key, const hwdb::Bytes& bytes) {
@@ -76,7 +115,10 @@ void append_memory(JsonWriter* w, const Plan& plan) {
     w->member("budget_bytes", device.budget.value);
     w->end_object();
   }
-  w->end_array().end_object();
+  w->end_array();
+  append_host(w, memory.host);
+  if (!memory.attached.empty()) append_attached(w, memory.attached);
+  w->end_object();
 }
 
 void append_placement(JsonWriter* w, const Placement& placement) {

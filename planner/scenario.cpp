@@ -52,6 +52,15 @@ constexpr std::array kSplitModes = {
     Word<SplitMode>{"tensor", SplitMode::tensor},
 };
 
+constexpr std::array kLoadModes = {
+    Word<LoadMode>{"auto", LoadMode::automatic},
+    Word<LoadMode>{"none", LoadMode::none},
+    Word<LoadMode>{"mmap", LoadMode::mmap},
+    Word<LoadMode>{"mlock", LoadMode::mlock},
+    Word<LoadMode>{"mmap+mlock", LoadMode::mmap_mlock},
+    Word<LoadMode>{"dio", LoadMode::direct_io},
+};
+
 Error wrong_type(const Json& value, std::string_view expected) {
   return Error{
       "scenario.type", fmt::format("{}, expected {}", value.type_name(), expected), {}, {}};
@@ -161,6 +170,94 @@ Status read_tensor_split(const Json& json, std::vector<double>* out) {
                              out->size(), sum, kMaxDevices),
                  {},
                  {}};
+  }
+  return Ok{};
+}
+
+Status read_flag(const Json& json, bool* out) {
+  const auto flag = json.as_bool();
+  if (!flag) return wrong_type(json, "true or false");
+  *out = *flag;
+  return Ok{};
+}
+
+/// null, one text or a list of texts.
+Status read_texts(const Json& json, std::vector<std::string>* out) {
+  out->clear();
+  if (json.is_null()) return Ok{};
+  const Json::Array* list = json.as_array();
+  if (list == nullptr) {
+    std::string one;
+    Status status = read_text(json, &one);
+    if (status) out->push_back(std::move(one));
+    return status;
+  }
+  if (list->size() > kMaxDevices) {
+    return Error{"scenario.range",
+                 fmt::format("{} entries, at most {} are taken", list->size(), kMaxDevices),
+                 {},
+                 {}};
+  }
+  for (const Json& item : *list) {
+    std::string one;
+    if (auto status = read_text(item, &one); !status) return status;
+    out->push_back(std::move(one));
+  }
+  return Ok{};
+}
+
+struct DraftKey {
+  std::string_view name;
+  Status (*read)(const Json&, DraftSettings*);
+};
+
+constexpr std::array kDraftKeys = {
+    DraftKey{"type",
+             [](const Json& j, DraftSettings* d) {
+               constexpr std::array kTypes = {Word<bool>{"draft-simple", false},
+                                              Word<bool>{"draft-mtp", true}};
+               return read_word(j, kTypes, &d->mtp);
+             }},
+    DraftKey{"model", [](const Json& j, DraftSettings* d) { return read_text(j, &d->model); }},
+    DraftKey{"quant", [](const Json& j, DraftSettings* d) { return read_text(j, &d->quant); }},
+    DraftKey{"n_gpu_layers",
+             [](const Json& j, DraftSettings* d) {
+               return read_optional_count(j, 0, kMaxBatch, &d->n_gpu_layers);
+             }},
+    DraftKey{"n_ctx",
+             [](const Json& j, DraftSettings* d) {
+               return read_count(j, 0, hwdb::limits::kContext, &d->n_ctx);
+             }},
+    DraftKey{"cache_type_k",
+             [](const Json& j, DraftSettings* d) { return read_cache_type(j, &d->cache_type_k); }},
+    DraftKey{"cache_type_v",
+             [](const Json& j, DraftSettings* d) { return read_cache_type(j, &d->cache_type_v); }},
+    DraftKey{"n_max",
+             [](const Json& j, DraftSettings* d) { return read_count(j, 0, 1024, &d->n_max); }},
+};
+
+/// null, or {"model": ...} or {"type": "draft-mtp"} with what goes with it.
+Status read_draft(const Json& json, DraftSettings* out) {
+  *out = {};
+  if (json.is_null()) return Ok{};
+  const Json::Object* object = json.as_object();
+  if (object == nullptr) return wrong_type(json, "an object with a draft model, or null");
+  for (const Json::Member& member : *object) {
+    const auto key = std::ranges::find(kDraftKeys, member.first, &DraftKey::name);
+    if (key == kDraftKeys.end()) {
+      return Error{"scenario.unknown_key",
+                   fmt::format("an object with \"{}\"", member.first),
+                   {},
+                   "known: type model quant n_gpu_layers n_ctx cache_type_k cache_type_v n_max"};
+    }
+    if (auto status = key->read(member.second, out); !status) {
+      Error error = status.error();
+      error.what = fmt::format("wrong: {} is {}", key->name, error.what);
+      return error;
+    }
+  }
+  if (!out->active()) {
+    return Error{"scenario.missing_key", "an object without \"model\" or type draft-mtp", {}, {}};
   }
   return Ok{};
 }
@@ -277,11 +374,7 @@ constexpr std::array kKeys = {
           return read_count(j, 1, kMaxSequences, &s->workload.batch);
         }},
     Key{"speculative",
-        [](const Json& j, Scenario*) -> Status {
-          if (j.is_null()) return Ok{};
-          return Error{"scenario.range",
-                       "speculative decoding is not part of the model yet, expected null", {}, {}};
-        }},
+        [](const Json& j, Scenario* s) { return read_draft(j, &s->settings.draft); }},
     Key{"calibration",
         [](const Json& j, Scenario* s) -> Status {
           constexpr std::array kWays = {Word<bool>{"auto", true}, Word<bool>{"none", false}};
@@ -299,6 +392,45 @@ constexpr std::array kKeys = {
           s->workload = std::move(*workload);
           return Ok{};
         }},
+    Key{"cpu_moe",
+        [](const Json& j, Scenario* s) { return read_flag(j, &s->settings.cpu_moe); }},
+    Key{"kv_offload",
+        [](const Json& j, Scenario* s) -> Status {
+          bool offload = true;
+          Status status = read_flag(j, &offload);
+          if (status) s->settings.kv_on_host = !offload;
+          return status;
+        }},
+    Key{"main_gpu",
+        [](const Json& j, Scenario* s) {
+          return read_count(j, 0, kMaxDevices, &s->settings.main_gpu);
+        }},
+    Key{"mmproj",
+        [](const Json& j, Scenario* s) -> Status {
+          if (!j.is_null()) return read_text(j, &s->settings.mmproj);
+          s->settings.mmproj.clear();
+          return Ok{};
+        }},
+    Key{"mmproj_offload",
+        [](const Json& j, Scenario* s) { return read_flag(j, &s->settings.mmproj_on_gpu); }},
+    Key{"lora", [](const Json& j, Scenario* s) { return read_texts(j, &s->settings.lora); }},
+    Key{"cache_ram_mib",
+        [](const Json& j, Scenario* s) -> Status {
+          if (j.as_int64() == -1) {
+            s->settings.cache_ram_mib = -1;
+            return Ok{};
+          }
+          return read_count(j, 0, 1u << 30, &s->settings.cache_ram_mib);
+        }},
+    Key{"ctx_checkpoints",
+        [](const Json& j, Scenario* s) {
+          return read_count(j, 0, kMaxSequences, &s->settings.ctx_checkpoints);
+        }},
+    Key{"load_mode",
+        [](const Json& j, Scenario* s) {
+          return read_word(j, kLoadModes, &s->settings.load_mode);
+        }},
+    Key{"repack", [](const Json& j, Scenario* s) { return read_flag(j, &s->settings.repack); }},
     Key{"tariff", [](const Json& j, Scenario* s) { return read_text(j, &s->tariff); }},
 };
 

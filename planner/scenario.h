@@ -16,6 +16,28 @@ namespace planner {
 
 enum class SplitMode { none, layer, row, tensor };
 
+/// How weights in RAM get there.
+enum class LoadMode {
+  automatic,  // mapped from the file
+  mmap,
+  none,   // read into memory of the program
+  mlock,  // read, and kept from being swapped out
+  mmap_mlock,
+  direct_io
+};
+
+/// Speculative decoding, as far as it takes memory. What it does to speed is not part of a plan.
+struct DraftSettings {
+  std::string model;  // a second model that drafts; "" none
+  std::string quant;  // of a catalogue model; "" the one of the main model
+  bool mtp = false;   // the main model's own draft layers (--spec-type draft-mtp)
+  std::optional<std::uint32_t> n_gpu_layers;  // -ngld; absent: all
+  std::uint64_t n_ctx = 0;  // -cd of older builds; 0: as the main model's, as newer ones do
+  std::string cache_type_k = "f16", cache_type_v = "f16";
+  std::uint32_t n_max = 3;  // tokens drafted at a time
+  bool active() const { return mtp || !model.empty(); }
+};
+
 /// How the model is asked to run, in llama.cpp's words. The defaults are those of one user
 /// chatting.
 struct RunSettings {
@@ -31,7 +53,18 @@ struct RunSettings {
   bool kv_unified = false;  // -kvu: the sequences share one pool of cells
   std::string cache_type_k = "f16", cache_type_v = "f16";
   std::optional<std::uint32_t> n_gpu_layers, n_cpu_moe, n_threads;  // absent: choose the best
-  std::string override_tensor;                                      // -ot, "" none
+  std::string override_tensor;  // -ot, several joined by commas; "" none
+  bool cpu_moe = false;         // --cpu-moe: the experts of all layers stay in RAM
+  bool kv_on_host = false;      // -nkvo: cache and state stay in RAM
+  std::uint32_t main_gpu = 0;   // -mg: the GPU of split mode none
+  std::string mmproj;           // a projector's file, "catalogue" or "" none
+  bool mmproj_on_gpu = true;
+  std::vector<std::string> lora;  // files, or "rank=N" for an estimate
+  DraftSettings draft;
+  std::int64_t cache_ram_mib = 8192;   // the server's prompt cache at most; -1: no limit
+  std::uint32_t ctx_checkpoints = 32;  // a slot at most
+  LoadMode load_mode = LoadMode::automatic;
+  bool repack = true;  // a second layout of CPU weights where the processor has one
   SplitMode split_mode = SplitMode::layer;
   std::vector<double> tensor_split;  // empty: by free memory
 };

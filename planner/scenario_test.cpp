@@ -147,13 +147,45 @@ TEST(Scenario, OutOfRange) {
                              R"("tensor_split":[0,0])",
                              R"("tensor_split":[-1,2])",
                              R"("calibration":"maybe")",
-                             R"("speculative":{})",
                              R"("use":"dreaming")",
                              R"("on":"")"}) {
     EXPECT_EQ(code_of(member), "scenario.range") << member;
   }
   EXPECT_EQ(code_of(R"("n_ctx":2147483648)"), "ok");
   EXPECT_EQ(code_of(R"("n_ctx":1)"), "ok");
+}
+
+TEST(Scenario, WhatIsLoadedBesideTheModel) {
+  const auto s = read(R"({"model":"m","cpu_moe":true,"kv_offload":false,"main_gpu":1,
+    "mmproj":"p.gguf","mmproj_offload":false,"lora":["a.gguf","rank=8"],"cache_ram_mib":-1,
+    "ctx_checkpoints":4,"load_mode":"mmap+mlock","repack":false,"speculative":{"model":"d",
+    "quant":"Q8_0","n_gpu_layers":9,"n_ctx":2048,"cache_type_k":"q8_0","cache_type_v":"q4_0",
+    "n_max":6}})");
+  ASSERT_TRUE(s) << s.error().what;
+  const RunSettings& settings = s->settings;
+  EXPECT_TRUE(settings.cpu_moe);
+  EXPECT_TRUE(settings.kv_on_host);
+  EXPECT_EQ(settings.main_gpu, 1u);
+  EXPECT_EQ(settings.mmproj, "p.gguf");
+  EXPECT_FALSE(settings.mmproj_on_gpu);
+  EXPECT_EQ(settings.lora, (std::vector<std::string>{"a.gguf", "rank=8"}));
+  EXPECT_EQ(settings.cache_ram_mib, -1);
+  EXPECT_EQ(settings.ctx_checkpoints, 4u);
+  EXPECT_EQ(settings.load_mode, LoadMode::mmap_mlock);
+  EXPECT_FALSE(settings.repack);
+  EXPECT_EQ(settings.draft.model, "d");
+  EXPECT_EQ(settings.draft.quant, "Q8_0");
+  EXPECT_EQ(settings.draft.n_gpu_layers, 9u);
+  EXPECT_EQ(settings.draft.n_ctx, 2048u);
+  EXPECT_EQ(settings.draft.cache_type_k, "q8_0");
+  EXPECT_EQ(settings.draft.cache_type_v, "q4_0");
+  EXPECT_EQ(settings.draft.n_max, 6u);
+  EXPECT_TRUE(read(R"({"model":"m","speculative":{"type":"draft-mtp"}})")->settings.draft.mtp);
+  EXPECT_EQ(read(R"({"model":"m","speculative":{}})").error().code, "scenario.missing_key");
+  EXPECT_EQ(read(R"({"model":"m","speculative":{"modle":"d"}})").error().code,
+            "scenario.unknown_key");
+  EXPECT_EQ(read(R"({"model":"m","speculative":"d"})").error().code, "scenario.type");
+  EXPECT_EQ(read(R"({"model":"m","lora":[1]})").error().code, "scenario.type");
 }
 
 TEST(Scenario, UnknownAndMissingKeys) {
@@ -249,11 +281,12 @@ TEST(Launch, LinesPasteIntoAShell) {
   plan.scenario.model = "./it's here.gguf";
   plan.scenario.settings.n_seq = 2;
   plan.scenario.settings.cache_type_k = plan.scenario.settings.cache_type_v = "q8_0";
-  plan.placement.tensor_split = {0.75, 0.25};
+  plan.placement.layers_on_gpu = {24, 8};
+  plan.placement.output_gpu = 1;
   plan.placement.n_cpu_moe = 4;
   EXPECT_EQ(llama_server_line(plan),
             "llama-server -m './it'\\''s here.gguf' -c 4096 -np 2 -ngl 33 -ncmoe 4 "
-            "-ts 0.75,0.25 -fa on -ctk q8_0 -ctv q8_0");
+            "-ts 24,9 -fa on -ctk q8_0 -ctv q8_0");
   EXPECT_EQ(ollama_line(plan), "");  // Ollama has no setting for experts in RAM
   plan.placement.n_cpu_moe = 0;
   EXPECT_NE(ollama_line(plan).find("PARAMETER num_ctx 2048"), std::string::npos);

@@ -5,6 +5,7 @@
 #include <cmath>
 
 #include "planner/memory_plan.h"
+#include "planner/plan_extras.h"
 
 namespace planner {
 namespace {
@@ -23,10 +24,10 @@ bool splits_every_layer(const PlanBasis& basis, const Placement& placement) {
          (mode == SplitMode::row || mode == SplitMode::tensor);
 }
 
-// Work of blocks [first, last) for `tokens` tokens in one pass, without attention. Experts of
-// layers below `n_cpu_moe` are left out.
-Work blocks_work(const PlanBasis& basis, std::uint32_t first, std::uint32_t last, double tokens,
-                 double expert_share, std::uint32_t n_cpu_moe) {
+// Work of blocks [first, last) on `owner` (a GPU, or kHostDevice) for `tokens` tokens in one pass,
+// without attention. Experts of layers below `n_cpu_moe` and what overrides move are left out.
+Work blocks_work(const PlanBasis& basis, std::int32_t owner, std::uint32_t first,
+                 std::uint32_t last, double tokens, double expert_share, std::uint32_t n_cpu_moe) {
   const LayerSums &a = basis.sums[first], &b = basis.sums[last];
   const LayerSums& moe = basis.sums[std::clamp(n_cpu_moe, first, last)];
   Work work;
@@ -36,6 +37,11 @@ Work blocks_work(const PlanBasis& basis, std::uint32_t first, std::uint32_t last
   work.expert_flops = tokens * (b.expert_flops - moe.expert_flops);
   work.dispatches = (last - first) + (basis.assumptions->expert_layer_dispatches - 1) *
                                          (b.moe_layers - a.moe_layers);
+  if (basis.extras) {
+    const Work away = moved_away(basis, owner, first, last, tokens, expert_share);
+    work.weight_bytes -= away.weight_bytes, work.weight_flops -= away.weight_flops;
+    work.expert_bytes -= away.expert_bytes, work.expert_flops -= away.expert_flops;
+  }
   return work;
 }
 
@@ -77,6 +83,36 @@ void add_hand_over(const PlanBasis& basis, double times, double tokens, double b
   sum->add(term, Bound::link, 1, 1);
 }
 
+// Copies what lies in RAM to a GPU, for it to compute with.
+void add_copy(const DeviceRates& gpu, double bytes, TimeSum* sum) {
+  if (bytes <= 0 || gpu.host_link <= 0) return;
+  TimeTerm copy;
+  copy.kind = TimeTerm::Kind::link;
+  copy.device = gpu.gpu;
+  copy.amount = bytes;
+  copy.rate = gpu.host_link;
+  copy.seconds = copy.amount / copy.rate;
+  sum->add(copy, Bound::link, 1, 1);
+}
+
+// Where attention is computed: with the cache in RAM, flash attention stays on the GPU and has the
+// cache copied to it in each pass, and plain attention goes to the processor.
+enum class AttentionPlace { with_layers, copied, host };
+AttentionPlace attention_place(const PlanBasis& basis, const Placement& placement) {
+  if (!basis.settings->kv_on_host || !uses_gpu(placement)) return AttentionPlace::with_layers;
+  return basis.settings->flash_attn ? AttentionPlace::copied : AttentionPlace::host;
+}
+
+// The device of the output: an override goes before the placement.
+std::int32_t output_device(const PlanBasis& basis, const Placement& placement) {
+  if (basis.extras) {
+    for (const MovedSums& moved : basis.extras->moved)
+      if (moved.output_flops > 0) return moved.device;
+  }
+  return placement.output_on_gpu ? static_cast<std::int32_t>(placement.output_gpu)
+                                 : hwdb::kHostDevice;
+}
+
 double gpu_link(const PlanBasis& basis) {
   if (basis.machine->gpu_link) return basis.machine->gpu_link->value.value;
   double slowest = 0;
@@ -109,13 +145,6 @@ void add_in_parallel(const PlanBasis& basis, const Placement& placement, const W
                 basis.gpus[slowest].gpu, sum);
 }
 
-std::size_t last_used_gpu(const Placement& placement) {
-  std::size_t last = 0;
-  for (std::size_t g = 0; g < placement.layers_on_gpu.size(); ++g)
-    if (placement.layers_on_gpu[g] > 0) last = g;
-  return last;
-}
-
 double expert_share(const PlanBasis& basis, double tokens) {
   const hwdb::ModelShape& shape = basis.model->shape;
   if (shape.n_experts == 0) return 0;
@@ -140,21 +169,28 @@ double micro_batch(const PlanBasis& basis) {
 void add_host_weights(const PlanBasis& basis, const Placement& placement, const Work& work,
                       double tokens, TimeSum* sum) {
   const DeviceRates* helper =
-      uses_gpu(placement) && tokens >= kOffloadTokens ? &basis.gpus.front() : nullptr;
+      (uses_gpu(placement) || placement.borrows_gpu) && tokens >= kOffloadTokens
+          ? &basis.gpus.front()
+          : nullptr;
   if (!helper || helper->host_link <= 0) {
     add_work(work, basis.host, Phase::prefill, 1, sum);
     return;
   }
-  TimeTerm copy;
-  copy.kind = TimeTerm::Kind::link;
-  copy.device = helper->gpu;
-  copy.amount = work.weight_bytes + work.expert_bytes;
-  copy.rate = helper->host_link;
-  copy.seconds = copy.amount / copy.rate;
-  sum->add(copy, Bound::link, 1, 1);
+  add_copy(*helper, work.weight_bytes + work.expert_bytes, sum);
   Work on_gpu = work;
   on_gpu.weight_bytes = on_gpu.expert_bytes = 0;
   add_work(on_gpu, *helper, Phase::prefill, expert_mfu_share(basis, tokens), sum);
+}
+
+// What overrides bring to GPUs from elsewhere, with the way there and back.
+void add_moved_to_gpus(const PlanBasis& basis, const Placement& placement, double tokens,
+                       double share, Phase phase, double mfu_share, TimeSum* sum) {
+  for (std::size_t g = 0; g < basis.gpus.size(); ++g) {
+    const MovedWork moved = moved_to(basis, placement, static_cast<std::int32_t>(g), tokens, share);
+    if (moved.hand_overs <= 0) continue;
+    add_work(moved.work, basis.gpus[g], phase, mfu_share, sum);
+    add_hand_over(basis, moved.hand_overs, tokens, gpu_link(basis), basis.gpus[g].gpu, sum);
+  }
 }
 
 // One micro-batch of `tokens`, without attention. `slowest_stage`: the longest stage on a GPU, for
@@ -169,16 +205,17 @@ TimeSum prefill_micro_batch(const PlanBasis& basis, const Placement& placement, 
   *slowest_stage = 0;
   if (splits_every_layer(basis, placement)) {
     add_in_parallel(basis, placement,
-                    blocks_work(basis, first_on_gpu, n, tokens, share, placement.n_cpu_moe), tokens,
-                    Phase::prefill, mfu_share, &sum);
+                    blocks_work(basis, 0, first_on_gpu, n, tokens, share, placement.n_cpu_moe),
+                    tokens, Phase::prefill, mfu_share, &sum);
   } else if (uses_gpu(placement)) {
     std::uint32_t first = first_on_gpu;
     for (std::size_t g = 0; g < placement.layers_on_gpu.size(); ++g) {
       const std::uint32_t last = first + placement.layers_on_gpu[g];
       if (first == last) continue;
       const double before = sum.likely();
-      add_work(blocks_work(basis, first, last, tokens, share, placement.n_cpu_moe), basis.gpus[g],
-               Phase::prefill, mfu_share, &sum);
+      add_work(blocks_work(basis, static_cast<std::int32_t>(g), first, last, tokens, share,
+                           placement.n_cpu_moe),
+               basis.gpus[g], Phase::prefill, mfu_share, &sum);
       if (first > first_on_gpu)
         add_hand_over(basis, 1, tokens, gpu_link(basis), basis.gpus[g].gpu, &sum);
       *slowest_stage = std::max(*slowest_stage, sum.likely() - before);
@@ -186,10 +223,16 @@ TimeSum prefill_micro_batch(const PlanBasis& basis, const Placement& placement, 
     }
   }
   if (first_on_gpu > 0)
-    add_host_weights(basis, placement, blocks_work(basis, 0, first_on_gpu, tokens, share, 0),
+    add_host_weights(basis, placement,
+                     blocks_work(basis, hwdb::kHostDevice, 0, first_on_gpu, tokens, share, 0),
                      tokens, &sum);
   const Work experts = host_experts_work(basis, first_on_gpu, placement.n_cpu_moe, tokens, share);
   if (experts.expert_bytes > 0) add_host_weights(basis, placement, experts, tokens, &sum);
+  if (basis.extras) {
+    const MovedWork to_host = moved_to(basis, placement, hwdb::kHostDevice, tokens, share);
+    if (to_host.hand_overs > 0) add_host_weights(basis, placement, to_host.work, tokens, &sum);
+    add_moved_to_gpus(basis, placement, tokens, share, Phase::prefill, mfu_share, &sum);
+  }
   return sum;
 }
 
@@ -202,41 +245,62 @@ TimeSum decode_step(const PlanBasis& basis, const Placement& placement,
   const double share = expert_share(basis, tokens);
   const std::uint32_t n = basis.n_layers();
   const std::uint32_t first_on_gpu = first_gpu_block(basis, placement);
+  const AttentionPlace attention = attention_place(basis, placement);
+  const std::int32_t output = output_device(basis, placement);
+  const auto add_attention = [&](std::uint32_t first, std::uint32_t last, Work* work) {
+    if (attention == AttentionPlace::host) return;
+    add_decode_attention(basis, first, last, work);
+    if (attention == AttentionPlace::copied) work->cache_bytes = 0;
+  };
   if (splits_every_layer(basis, placement)) {
-    Work work = blocks_work(basis, first_on_gpu, n, tokens, share, placement.n_cpu_moe);
-    add_decode_attention(basis, first_on_gpu, n, &work);
-    if (placement.output_on_gpu) add_output(basis, tokens, &work);
+    Work work = blocks_work(basis, 0, first_on_gpu, n, tokens, share, placement.n_cpu_moe);
+    add_attention(first_on_gpu, n, &work);
+    if (output >= 0) add_output(basis, tokens, &work);
     add_in_parallel(basis, placement, work, tokens, Phase::decode, 1, &sum);
   } else if (uses_gpu(placement)) {
     std::uint32_t first = first_on_gpu;
-    const std::size_t last_gpu = last_used_gpu(placement);
     for (std::size_t g = 0; g < placement.layers_on_gpu.size(); ++g) {
       const std::uint32_t last = first + placement.layers_on_gpu[g];
-      if (first == last && g != last_gpu) continue;
-      Work work = blocks_work(basis, first, last, tokens, share, placement.n_cpu_moe);
-      add_decode_attention(basis, first, last, &work);
-      if (placement.output_on_gpu && g == last_gpu) add_output(basis, tokens, &work);
+      const bool has_output = output == static_cast<std::int32_t>(g);
+      if (first == last && !has_output) continue;
+      Work work = blocks_work(basis, static_cast<std::int32_t>(g), first, last, tokens, share,
+                              placement.n_cpu_moe);
+      add_attention(first, last, &work);
+      if (has_output) add_output(basis, tokens, &work);
       add_work(work, basis.gpus[g], Phase::decode, 1, &sum);
       if (first > first_on_gpu)
         add_hand_over(basis, 1, tokens, gpu_link(basis), basis.gpus[g].gpu, &sum);
       first = last;
     }
   }
-  Work host = blocks_work(basis, 0, first_on_gpu, tokens, share, 0);
-  add_decode_attention(basis, 0, first_on_gpu, &host);
-  if (!placement.output_on_gpu) add_output(basis, tokens, &host);
+  Work host = blocks_work(basis, hwdb::kHostDevice, 0, first_on_gpu, tokens, share, 0);
+  add_decode_attention(basis, 0, attention == AttentionPlace::host ? n : first_on_gpu, &host);
+  if (output < 0) add_output(basis, tokens, &host);
   const Work experts = host_experts_work(basis, first_on_gpu, placement.n_cpu_moe, tokens, share);
   host.expert_bytes += experts.expert_bytes;
   host.expert_flops += experts.expert_flops;
-  add_work(host, basis.host, Phase::decode, 1, &sum);
-  if (uses_gpu(placement)) {
-    const double link = basis.gpus.front().host_link;
-    const std::uint32_t moe_end =
-        std::max(first_on_gpu, std::min(placement.n_cpu_moe, basis.n_layers()));
-    const double moe_layers = basis.sums[moe_end].moe_layers - basis.sums[first_on_gpu].moe_layers;
-    add_hand_over(basis, 2 * moe_layers + (first_on_gpu > 0 ? 1 : 0), tokens, link,
-                  basis.gpus.front().gpu, &sum);
+  double moved_hand_overs = 0;
+  if (basis.extras) {
+    const MovedWork moved = moved_to(basis, placement, hwdb::kHostDevice, tokens, share);
+    host.weight_bytes += moved.work.weight_bytes, host.weight_flops += moved.work.weight_flops;
+    host.expert_bytes += moved.work.expert_bytes, host.expert_flops += moved.work.expert_flops;
+    moved_hand_overs = moved.hand_overs;
   }
+  add_work(host, basis.host, Phase::decode, 1, &sum);
+  if (!uses_gpu(placement)) return sum;
+  const DeviceRates& front = basis.gpus.front();
+  if (attention == AttentionPlace::copied) {
+    const double bytes = basis.sums[n].cache_read - basis.sums[first_on_gpu].cache_read;
+    add_copy(front, basis.batch * bytes, &sum);
+  }
+  const std::uint32_t moe_end =
+      std::max(first_on_gpu, std::min(placement.n_cpu_moe, basis.n_layers()));
+  const double moe_layers = basis.sums[moe_end].moe_layers - basis.sums[first_on_gpu].moe_layers;
+  const double to_attention = attention == AttentionPlace::host ? 2.0 * (n - first_on_gpu) : 0;
+  add_hand_over(basis,
+                2 * moe_layers + moved_hand_overs + to_attention + (first_on_gpu > 0 ? 1 : 0),
+                tokens, front.host_link, front.gpu, &sum);
+  if (basis.extras) add_moved_to_gpus(basis, placement, tokens, share, Phase::decode, 1, &sum);
   return sum;
 }
 
@@ -252,7 +316,8 @@ TimeSum prefill_pass(const PlanBasis& basis, const Placement& placement,
       prefill_micro_batch(basis, placement, size, terms ? &part_terms : nullptr, &stage);
   // With all layers on several GPUs the micro-batches follow each other through the pipeline.
   const bool pipelined = placement.layers_on_gpu.size() > 1 && stage > 0 && stage < one.likely() &&
-                         first_gpu_block(basis, placement) == 0 && placement.n_cpu_moe == 0;
+                         first_gpu_block(basis, placement) == 0 && placement.n_cpu_moe == 0 &&
+                         !basis.settings->kv_on_host && !any_moved_to_host(basis);
   sum.add(one, pipelined ? 1 + (full - 1) * stage / one.likely() : full);
   if (rest > 0) {
     part_terms.clear();
@@ -270,7 +335,16 @@ TimeSum prefill_pass(const PlanBasis& basis, const Placement& placement,
         part * (basis.sums[to].prefill_attention_flops - basis.sums[from].prefill_attention_flops);
     add_work(work, device, Phase::prefill, 1, &sum);
   };
-  if (uses_gpu(placement)) {
+  const AttentionPlace where = attention_place(basis, placement);
+  if (where == AttentionPlace::copied) {
+    // The cache as it has grown by the middle of the prompt, once a micro-batch.
+    const double depth = basis.prefill_depth + n / 2;
+    const double bytes = basis.sums.back().cache_read - basis.sums[first_on_gpu].cache_read;
+    add_copy(basis.gpus.front(),
+             std::ceil(n / size) * bytes * std::min(1.0, depth / std::max(1.0, basis.decode_depth)),
+             &sum);
+  }
+  if (uses_gpu(placement) && where != AttentionPlace::host) {
     std::uint32_t first = first_on_gpu;
     const bool parallel = splits_every_layer(basis, placement);
     for (std::size_t g = 0; g < placement.layers_on_gpu.size(); ++g) {
@@ -282,11 +356,12 @@ TimeSum prefill_pass(const PlanBasis& basis, const Placement& placement,
       first = last;
     }
   }
-  attention(0, first_on_gpu, basis.host, 1);
+  attention(0, where == AttentionPlace::host ? basis.n_layers() : first_on_gpu, basis.host, 1);
   // Logits of the last token only.
   Work output;
   add_output(basis, 1, &output);
-  add_work(output, placement.output_on_gpu ? basis.gpus[last_used_gpu(placement)] : basis.host,
+  const std::int32_t home = output_device(basis, placement);
+  add_work(output, home >= 0 ? basis.gpus[static_cast<std::size_t>(home)] : basis.host,
            Phase::prefill, 1, &sum);
   return sum;
 }
@@ -298,7 +373,8 @@ hwdb::Basis basis_of(const PlanBasis& basis, const Placement& placement) {
       if (placement.layers_on_gpu[g] > 0 || placement.output_on_gpu)
         weakest = weaker(weakest, basis.gpus[g].basis);
   }
-  const bool host_works = first_gpu_block(basis, placement) > 0 || placement.n_cpu_moe > 0;
+  const bool host_works = first_gpu_block(basis, placement) > 0 || placement.n_cpu_moe > 0 ||
+                          basis.settings->kv_on_host || any_moved_to_host(basis);
   return host_works ? weaker(weakest, basis.host.basis) : weakest;
 }
 
@@ -308,8 +384,9 @@ bool is_speed_known(const PlanBasis& basis, const Placement& placement) {
     for (std::size_t g = 0; g < placement.layers_on_gpu.size(); ++g)
       if (placement.layers_on_gpu[g] > 0 && basis.gpus[g].bandwidth <= 0) return false;
   }
-  const bool host_works =
-      first_gpu_block(basis, placement) > 0 || placement.n_cpu_moe > 0 || !placement.output_on_gpu;
+  const bool host_works = first_gpu_block(basis, placement) > 0 || placement.n_cpu_moe > 0 ||
+                          !placement.output_on_gpu || basis.settings->kv_on_host ||
+                          any_moved_to_host(basis);
   return !host_works || basis.host.bandwidth > 0;
 }
 

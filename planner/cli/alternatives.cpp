@@ -7,7 +7,7 @@
 #include <array>
 
 #include "planner/cli/describe.h"
-#include "planner/rig.h"
+#include "planner/rig/rig.h"
 
 namespace cli {
 namespace {
@@ -60,10 +60,18 @@ std::vector<Alternative> find_alternatives(Session& session, const Plan& origina
     // What the user fixed by hand would keep the change from helping.
     changed.settings.n_gpu_layers.reset();
     changed.settings.n_cpu_moe.reset();
+    changed.settings.cpu_moe = false;
     const auto model = session.model(changed.model, changed.quant);
     if (!model) return false;
+    std::optional<planner::Attachments> attachments;
+    if (planner::needs_attachments(changed.settings, rig)) {
+      auto attached = planner::find_attachments(changed, **model, rig, session.sources());
+      if (!attached) return false;
+      attachments = std::move(*attached);
+    }
     auto plan = planner::plan_scenario(changed, **model, rig, tariff ? *tariff : nullptr,
-                                       &session.assumptions());
+                                       &session.assumptions(), nullptr, nullptr,
+                                       attachments ? &*attachments : nullptr);
     if (!plan || !good(*plan, on_gpu)) return false;
     found.push_back({std::move(change), std::move(*plan)});
     return true;

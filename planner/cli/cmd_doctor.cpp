@@ -7,7 +7,7 @@
 #include "planner/cli/describe.h"
 #include "planner/cli/version.h"
 #include "planner/report/figures.h"
-#include "planner/rig.h"
+#include "planner/rig/rig.h"
 #include "probes/detect_machine.h"
 
 namespace cli {

@@ -42,7 +42,7 @@ report::Section alternatives_section(const std::vector<Alternative>& alternative
 
 /// How far each setting could go: on the GPU with margin, without it, and with RAM.
 void add_headroom(Session& session, const hwdb::ModelCosts& costs, const hwdb::Machine& machine,
-                  planner::Plan* plan) {
+                  const planner::Attachments* attachments, planner::Plan* plan) {
   const planner::Scenario& scenario = plan->scenario;
   planner::ComputeMemo memo(costs.shape);
   planner::PlanInputs inputs;
@@ -52,6 +52,7 @@ void add_headroom(Session& session, const hwdb::ModelCosts& costs, const hwdb::M
   inputs.workload = scenario.workload;
   inputs.assumptions = &session.assumptions();
   inputs.compute_memo = &memo;
+  inputs.attachments = attachments;
   std::vector<const hwdb::PresetRow*> rows;
   for (const hwdb::PresetRow& row : session.catalog().presets())
     if (row.bpw_llama_3_1_8b) rows.push_back(&row);
@@ -88,10 +89,18 @@ hwdb::Result<Outcome> cmd_plan(Session& session) {
   if (!machine) return machine.error();
   auto tariff = session.tariff(scenario.tariff);
   if (!tariff) return tariff.error();
-  auto plan = planner::plan_scenario(scenario, **model, **machine, *tariff, &session.assumptions());
+  std::optional<planner::Attachments> attachments;
+  if (planner::needs_attachments(scenario.settings, **machine)) {
+    auto found = planner::find_attachments(scenario, **model, **machine, session.sources());
+    if (!found) return found.error();
+    attachments = std::move(*found);
+  }
+  const planner::Attachments* attached = attachments ? &*attachments : nullptr;
+  auto plan = planner::plan_scenario(scenario, **model, **machine, *tariff, &session.assumptions(),
+                                     nullptr, nullptr, attached);
   if (!plan) return plan.error();
 
-  add_headroom(session, (*model)->costs, **machine, &*plan);
+  add_headroom(session, (*model)->costs, **machine, attached, &*plan);
 
   Outcome outcome;
   if (!terms.empty()) {
@@ -115,7 +124,10 @@ hwdb::Result<Outcome> cmd_plan(Session& session) {
   const bool all_on_gpu =
       plan->memory.fits == planner::Fits::gpu || plan->memory.fits == planner::Fits::gpu_tight;
   const bool has_gpu = !(*machine)->gpus.empty() && !scenario.settings.cpu_only;
-  if (plan->memory.fits == planner::Fits::no || (!all_on_gpu && has_gpu)) {
+  // Who asks for tensors or the cache in RAM does not ask how to avoid it.
+  const planner::RunSettings& settings = scenario.settings;
+  const bool meant = settings.kv_on_host || settings.cpu_moe || !settings.override_tensor.empty();
+  if (plan->memory.fits == planner::Fits::no || (!all_on_gpu && has_gpu && !meant)) {
     auto& sections = outcome.report->sections;
     const auto alternatives = find_alternatives(session, *plan, **machine);
     // After the memory that explains why.

@@ -177,9 +177,17 @@ std::string verdict_sentence(const planner::Plan& plan, const hwdb::Machine& mac
     case Fits::gpu:
       return fmt::format("{} fits on {} with {}, {} to spare.", what, where, context, room);
     case Fits::gpu_tight:
-      return fmt::format("{} only just fits on {} with {}: {} to spare, {} should stay free.", what,
-                         where, context, room, hwdb::format_bytes(plan.memory.margin));
+      return fmt::format("{} fits without margin on {} with {}: {} to spare, {} should stay free.",
+                         what, where, context, room, hwdb::format_bytes(plan.memory.margin));
     case Fits::offload:
+      if (plan.scenario.settings.kv_on_host) {
+        return fmt::format("{} runs on {} with {}: its cache stays in RAM, as asked.", what, where,
+                           context);
+      }
+      if (!plan.scenario.settings.override_tensor.empty()) {
+        return fmt::format("{} runs on {} with {}: some of its tensors stay in RAM, as asked.",
+                           what, where, context);
+      }
       if (plan.placement.n_cpu_moe > 0) {
         return fmt::format("{} does not fit on {} alone: the experts of {} layers go to RAM.", what,
                            where, plan.placement.n_cpu_moe);

@@ -170,6 +170,20 @@ constexpr std::array kSplitModes = {
     Word<planner::SplitMode>{"row", planner::SplitMode::row},
     Word<planner::SplitMode>{"tensor", planner::SplitMode::tensor},
 };
+constexpr std::array kLoadModes = {
+    Word<planner::LoadMode>{"auto", planner::LoadMode::automatic},
+    Word<planner::LoadMode>{"none", planner::LoadMode::none},
+    Word<planner::LoadMode>{"mmap", planner::LoadMode::mmap},
+    Word<planner::LoadMode>{"mlock", planner::LoadMode::mlock},
+    Word<planner::LoadMode>{"mmap+mlock", planner::LoadMode::mmap_mlock},
+    Word<planner::LoadMode>{"dio", planner::LoadMode::direct_io},
+};
+// Whether the model's own draft layers are loaded.
+constexpr std::array kSpecTypes = {
+    Word<bool>{"none", false},
+    Word<bool>{"draft-simple", false},
+    Word<bool>{"draft-mtp", true},
+};
 // "auto" is llama.cpp's default and resolves to on wherever a GPU or a CPU can.
 constexpr std::array kOnOff = {
     Word<bool>{"on", true}, Word<bool>{"off", false}, Word<bool>{"auto", true},
@@ -184,6 +198,39 @@ Status text(Text value, std::string* out) {
 
 Status on(bool* flag) {
   *flag = true;
+  return Ok{};
+}
+
+Status off(bool* flag) {
+  *flag = false;
+  return Ok{};
+}
+
+Status read_list(Text value, std::vector<std::string>* out) {
+  out->clear();
+  for (std::size_t begin = 0; begin <= value.size();) {
+    const std::size_t end = std::min(value.find(',', begin), value.size());
+    if (end == begin) return wrong(value, "names with commas between them");
+    out->emplace_back(value.substr(begin, end - begin));
+    begin = end + 1;
+  }
+  return Ok{};
+}
+
+/// A model; in older builds of llama.cpp --draft was a number of tokens.
+Status read_draft(Text value, planner::DraftSettings* draft) {
+  if (!value.empty() && value.find_first_not_of("0123456789") == Text::npos)
+    return read_count(value, 0, 1024, &draft->n_max);
+  return text(value, &draft->model);
+}
+
+Status read_cache_ram(Text value, std::int64_t* mib) {
+  if (value == "-1") {
+    *mib = -1;
+    return Ok{};
+  }
+  if (!read_count(value, 0, 1u << 30, mib))
+    return wrong(value, "MiB, 0 for none or -1 for no limit");
   return Ok{};
 }
 
@@ -225,12 +272,19 @@ constexpr std::array kFlags = {
            if (status) o->settings.n_cpu_moe = layers;
            return status;
          }},
-    Flag{"--override-tensor", "-ot", "exps=CPU", "all experts in RAM", kPlan,
-         [](Text v, Options* o) { return text(v, &o->settings.override_tensor); }},
+    Flag{"--cpu-moe", "-cmoe", "", "the experts of all layers stay in RAM", kRun,
+         [](Text, Options* o) { return on(&o->settings.cpu_moe); }},
+    Flag{"--override-tensor", "-ot", "REGEX=BUF",
+         "tensors placed by name: exps=CPU (repeatable)", kPlan,
+         [](Text v, Options* o) { return text(v, &o->settings.override_tensor); }, {}, true},
     Flag{"--split-mode", "-sm", "MODE", "none, layer, row or tensor", kRun,
          [](Text v, Options* o) { return read_word(v, kSplitModes, &o->settings.split_mode); }},
     Flag{"--tensor-split", "-ts", "A,B", "shares of the GPUs", kRun,
          [](Text v, Options* o) { return read_tensor_split(v, &o->settings.tensor_split); }},
+    Flag{"--main-gpu", "-mg", "N", "the GPU of split mode none (default 0)", kRun,
+         [](Text v, Options* o) { return read_count(v, 0, 255, &o->settings.main_gpu); }},
+    Flag{"--no-kv-offload", "-nkvo", "", "the KV cache stays in RAM", kRun,
+         [](Text, Options* o) { return on(&o->settings.kv_on_host); }},
     Flag{"--cache-type-k", "-ctk", "TYPE", "f16, q8_0, q4_0...", kRun,
          [](Text v, Options* o) { return read_cache_type(v, &o->settings.cache_type_k); }},
     Flag{"--cache-type-v", "-ctv", "TYPE", "the same for values", kRun,
@@ -246,6 +300,62 @@ constexpr std::array kFlags = {
            if (status) o->settings.n_threads = threads;
            return status;
          }},
+
+    // What is loaded beside the model.
+    Flag{"--mmproj", "-mm", "FILE", "projector for images or sound, or catalogue", kPlan,
+         [](Text v, Options* o) { return text(v, &o->settings.mmproj); }},
+    Flag{"--no-mmproj-offload", "", "", "the projector stays on the CPU", kPlan,
+         [](Text, Options* o) { return off(&o->settings.mmproj_on_gpu); }},
+    Flag{"--lora", "", "FILE", "adapter, or rank=16 for an estimate; repeatable", kPlan,
+         [](Text v, Options* o) { return read_list(v, &o->settings.lora); }, {}, true},
+    Flag{"--model-draft", "-md --spec-draft-model", "MODEL", "second model that drafts tokens",
+         kPlan, [](Text v, Options* o) { return text(v, &o->settings.draft.model); }},
+    Flag{"--draft", "", "MODEL|N", "the same; a number: as --draft-max", kPlan,
+         [](Text v, Options* o) { return read_draft(v, &o->settings.draft); }},
+    Flag{"--draft-quant", "", "NAME", "quantization of the draft model", kPlan,
+         [](Text v, Options* o) { return text(v, &o->settings.draft.quant); }},
+    Flag{"--gpu-layers-draft", "-ngld --n-gpu-layers-draft --spec-draft-ngl", "N",
+         "its layers on the GPU, all or auto", kPlan,
+         [](Text v, Options* o) { return read_gpu_layers(v, &o->settings.draft.n_gpu_layers); }},
+    Flag{"--ctx-size-draft", "-cd", "N", "its context (default the main model's)", kPlan,
+         [](Text v, Options* o) {
+           return read_count(v, 0, hwdb::limits::kContext, &o->settings.draft.n_ctx);
+         }},
+    Flag{"--cache-type-k-draft", "-ctkd --spec-draft-type-k", "TYPE", "its key cache", kPlan,
+         [](Text v, Options* o) {
+           return read_cache_type(v, &o->settings.draft.cache_type_k);
+         }},
+    Flag{"--cache-type-v-draft", "-ctvd --spec-draft-type-v", "TYPE", "its value cache", kPlan,
+         [](Text v, Options* o) {
+           return read_cache_type(v, &o->settings.draft.cache_type_v);
+         }},
+    Flag{"--draft-max", "--draft-n --spec-draft-n-max", "N", "tokens drafted at a time (default 3)",
+         kPlan,
+         [](Text v, Options* o) { return read_count(v, 0, 1024, &o->settings.draft.n_max); }},
+    Flag{"--spec-type", "", "TYPE", "draft-mtp: the model's own draft layers; none, draft-simple",
+         kPlan, [](Text v, Options* o) { return read_word(v, kSpecTypes, &o->settings.draft.mtp); }},
+    Flag{"--cache-ram", "-cram", "MIB", "the server's prompt cache at most (default 8192)", kPlan,
+         [](Text v, Options* o) { return read_cache_ram(v, &o->settings.cache_ram_mib); }},
+    Flag{"--ctx-checkpoints", "-ctxcp --swa-checkpoints", "N", "checkpoints a slot (default 32)",
+         kPlan,
+         [](Text v, Options* o) { return read_count(v, 0, 4096, &o->settings.ctx_checkpoints); }},
+    Flag{"--load-mode", "-lm", "MODE", "auto, none, mmap, mlock, mmap+mlock or dio", kPlan,
+         [](Text v, Options* o) { return read_word(v, kLoadModes, &o->settings.load_mode); }},
+    Flag{"--no-mmap", "", "", "the same as --load-mode none", kPlan,
+         [](Text, Options* o) {
+           o->settings.load_mode = planner::LoadMode::none;
+           return Status(Ok{});
+         }},
+    Flag{"--mlock", "", "", "the same as --load-mode mmap+mlock", kPlan,
+         [](Text, Options* o) {
+           // With --no-mmap before it, as older builds read the two.
+           const bool mapped = o->settings.load_mode != planner::LoadMode::none;
+           o->settings.load_mode =
+               mapped ? planner::LoadMode::mmap_mlock : planner::LoadMode::mlock;
+           return Status(Ok{});
+         }},
+    Flag{"--no-repack", "-nr", "", "CPU weights keep the file's layout", kPlan,
+         [](Text, Options* o) { return off(&o->settings.repack); }},
 
     // What it is used for.
     Flag{"--use", "", "NAME", "chat, code, rag, agent or batch", kWorkload,

@@ -19,6 +19,7 @@ struct Flag {
   unsigned group = 0;  // FlagGroup of the commands that take it
   hwdb::Status (*set)(std::string_view value, Options* options);
   std::string_view bare = {};  // the value of a flag given without one; "" needs a value
+  bool repeats = false;        // given several times: the values, joined by commas
 };
 
 /// In the order in which they take effect: --use before the figures that it stands for.

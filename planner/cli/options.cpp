@@ -156,9 +156,13 @@ hwdb::Result<Options> parse_arguments(const std::vector<std::string>& arguments)
     if (flag.value.empty()) {
       app.add_flag_callback(name, [&given, &flag] { given[&flag] = {}; });
     } else {
-      app.add_option_function<std::string>(
-             name, [&given, &flag](const std::string& value) { given[&flag] = value; })
-          ->multi_option_policy(CLI::MultiOptionPolicy::TakeLast);
+      auto* option = app.add_option_function<std::string>(
+          name, [&given, &flag](const std::string& value) { given[&flag] = value; });
+      if (flag.repeats) {
+        option->multi_option_policy(CLI::MultiOptionPolicy::Join)->delimiter(',');
+      } else {
+        option->multi_option_policy(CLI::MultiOptionPolicy::TakeLast);
+      }
     }
   }
   try {

@@ -19,6 +19,52 @@ using report::Cell;
 using report::Section;
 using report::Table;
 
+/// What is loaded beside the model, a line each: it is part of the devices' figures.
+void add_attached(const planner::Plan& plan, Section* section) {
+  for (const planner::AttachedMemory& part : plan.memory.attached) {
+    std::string text =
+        fmt::format("{}{}", report::bytes_cell(part.weights).text,
+                    part.weights_estimated ? " of weights (estimated)" : " of weights");
+    if (part.cache.value > 0)
+      text += fmt::format(", {} of cache", report::bytes_cell(part.cache).text);
+    if (part.compute.value > 0) {
+      text += fmt::format(", {}{} of scratch", part.compute_bound ? "at most " : "",
+                          report::bytes_cell(part.compute).text);
+    }
+    text += fmt::format(" on {}, counted there", part.gpu >= 0 ? "the GPU" : "the CPU");
+    section->lines.push_back({"", fmt::format("{} {}", to_string(part.kind), part.name), text});
+  }
+}
+
+/// Host memory by what the system may do with it. Not part of the verdict, so only what a server
+/// would really add is named.
+void add_host_lines(const planner::Plan& plan, Section* section) {
+  const planner::HostMemory& host = plan.memory.host;
+  const auto size = [](hwdb::Bytes bytes) { return report::bytes_cell(bytes).text; };
+  const planner::RunSettings& settings = plan.scenario.settings;
+  const bool works = plan.memory.fits == Fits::offload || plan.memory.fits == Fits::cpu;
+  if (works || settings.load_mode != planner::LoadMode::automatic) {
+    section->lines.push_back(
+        {"", "weights in RAM",
+         fmt::format("{} from the file's pages{}, {} of the program's own",
+                     host.mapped.value > 0 ? size(host.mapped) : "none",
+                     host.mapped.value == 0 ? ""
+                     : host.locked          ? " (locked)"
+                                            : " (reclaimable)",
+                     host.anonymous.value > 0 ? size(host.anonymous) : "none")});
+  }
+  if (settings.runtime != hwdb::Runtime::llama_cpp) return;
+  std::string text = host.prompt_cache ? fmt::format("up to {} of RAM for earlier prompts",
+                                                     size(*host.prompt_cache))
+                                       : std::string("RAM without limit for earlier prompts");
+  if (host.prompt_cache && host.prompt_cache->value == 0) text = "nothing for earlier prompts";
+  if (host.checkpoints.value > 0) {
+    text += fmt::format(", up to {} for checkpoints of {}", size(host.checkpoints),
+                        size(host.checkpoint));
+  }
+  section->lines.push_back({"", "server besides", text + " (not in the verdict)"});
+}
+
 Section memory_section(const planner::Plan& plan) {
   Section section;
   section.key = "memory";
@@ -60,6 +106,8 @@ Section memory_section(const planner::Plan& plan) {
   if (plan.memory.fits != Fits::no && plan.memory.fits != Fits::cpu) {
     section.lines.push_back({"", "placement", where});
   }
+  add_attached(plan, &section);
+  add_host_lines(plan, &section);
   if (plan.bounds) {
     const planner::MemoryBounds& bounds = *plan.bounds;
     const auto range = [](const hwdb::Bytes& low, const hwdb::Bytes& high) {

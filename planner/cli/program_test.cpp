@@ -94,14 +94,41 @@ TEST(Program, LlamaCppSpellingsAreTaken) {
   EXPECT_EQ(run_program(base + "-ngl -1").status, 0);
 }
 
-TEST(Program, TensorOverridesAreModelledOrRefused) {
+TEST(Program, TensorOverridesByPatternAndDevice) {
   const std::string plan = "plan qwen3-30b-a3b --on 'RTX 3060' --json ";
   const ProgramRun all = run_program(plan + "-ot '.ffn_.*_exps.=CPU'");
   EXPECT_EQ(all.status, 0) << all.err;
   EXPECT_EQ(all.out, run_program(plan + "--n-cpu-moe 48").out);
-  const ProgramRun some = run_program(plan + "-ot 'blk.1.attn_q=CUDA0'");
-  EXPECT_EQ(some.status, 2);
-  EXPECT_EQ(code_of(some), "scenario.range");
+  EXPECT_EQ(all.out, run_program(plan + "--cpu-moe").out);
+  EXPECT_EQ(all.out, run_program(plan + "-ncmoe 48").out);
+  // Given twice, the first that names a tensor decides.
+  const ProgramRun two = run_program(plan + "-ot 'blk\\.[0-3]\\.=CUDA0' -ot exps=CPU");
+  EXPECT_EQ(two.status, 0) << two.err;
+  EXPECT_NE(two.out.find("-ot 'blk\\\\.[0-3]\\\\.=CUDA0,exps=CPU'"), std::string::npos) << two.out;
+  const ProgramRun other = run_program(plan + "-ot exps=Vulkan0");
+  EXPECT_EQ(other.status, 2);
+  EXPECT_EQ(code_of(other), "usage.value");
+  EXPECT_NE(other.out.find("this machine has CPU, CUDA0"), std::string::npos) << other.out;
+  EXPECT_EQ(code_of(run_program(plan + "-ot '(exps=CPU'")), "usage.value");
+}
+
+TEST(Program, DraftsInOldAndNewSpellings) {
+  const std::string plan = "plan llama-3.1-8b --on 'RTX 3090' --json ";
+  const ProgramRun draft =
+      run_program(plan + "--draft llama-3.2-1b --draft-max 5 -ctkd q8_0 -ctvd q8_0");
+  EXPECT_EQ(draft.status, 0) << draft.err;
+  EXPECT_EQ(run_program(plan + "-md llama-3.2-1b --draft 5 --cache-type-k-draft q8_0 "
+                               "--spec-draft-type-v q8_0")
+                .out,
+            draft.out);
+  EXPECT_EQ(run_program(plan + "--spec-draft-model llama-3.2-1b --spec-draft-n-max 5 "
+                               "--spec-draft-type-k q8_0 -ctvd q8_0")
+                .out,
+            draft.out);
+  EXPECT_NE(draft.out.find("\"kind\":\"draft model\""), std::string::npos) << draft.out;
+  EXPECT_EQ(code_of(run_program(plan + "--spec-type draft-mtp")), "usage.value");
+  EXPECT_EQ(code_of(run_program(plan + "--mmproj /nonexistent.gguf")), "file.open");
+  EXPECT_EQ(code_of(run_program(plan + "--lora rank=0")), "usage.value");
 }
 
 TEST(Program, ErrorsHaveCodesAndStatuses) {

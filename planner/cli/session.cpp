@@ -13,7 +13,7 @@
 #include "hwdb/model_stores.h"
 #include "hwdb/names.h"
 #include "hwdb/op_counts.h"
-#include "planner/rig.h"
+#include "planner/rig/rig.h"
 #include "planner/tariff_price.h"
 #include "probes/detect_machine.h"
 
@@ -153,6 +153,14 @@ Result<ModelPointer> Session::model(const std::string& name, const std::string& 
     resolved.name = name.substr(stored ? 0 : name.find_last_of('/') + 1);
     resolved.costs = std::move(*costs);
     resolved.notes = file->warnings;
+    if (file->format == hwdb::ModelFile::Format::gguf) {
+      resolved.tensors =
+          [path = file->paths.front()]() -> hwdb::Result<std::vector<hwdb::PlannedTensor>> {
+        const auto again = hwdb::open_model_file(path);
+        if (!again) return again.error();
+        return hwdb::tensors_of_file(*again);
+      };
+    }
     for (const std::string& term : file->unknown_terms) {
       resolved.notes.push_back(fmt::format("not known for this architecture: {}", term));
     }
@@ -177,6 +185,9 @@ Result<ModelPointer> Session::model(const std::string& name, const std::string& 
     auto costs = hwdb::model_costs_of_preset((*row)->shape, how);
     if (!costs) return costs.error();
     resolved.costs = std::move(*costs);
+    resolved.tensors = [shape = &(*row)->shape, how] {
+      return hwdb::tensors_of_preset(*shape, how);
+    };
   } else {
     auto costs = hwdb::model_costs_of_format((*row)->shape, format->id, *format->bits_per_weight);
     if (!costs) return costs.error();
