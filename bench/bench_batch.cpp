@@ -8,7 +8,7 @@
 
 #include "hwdb/catalog.h"
 #include "planner/batch.h"
-#include "planner/rig.h"
+#include "planner/rig/rig.h"
 
 // `batch` with JSON in and out: a line read, checked, planned and written. Target: 50 000 a second
 // on one core.

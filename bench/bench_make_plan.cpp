@@ -10,7 +10,7 @@
 #include "planner/make_plan.h"
 #include "planner/memory_plan.h"
 #include "planner/placement.h"
-#include "planner/rig.h"
+#include "planner/rig/rig.h"
 
 // The estimator as a library call: a full plan (placement chosen, memory, speed, energy, cost) from
 // a model that was prepared once. Target: 200 000 a second on one core.

@@ -5,7 +5,7 @@
 
 #include "hwdb/catalog.h"
 #include "planner/fit.h"
-#include "planner/rig.h"
+#include "planner/rig/rig.h"
 
 int main(int argc, char** argv) {
   const hwdb::Catalog& catalog = hwdb::Catalog::builtin();

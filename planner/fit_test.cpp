@@ -6,7 +6,7 @@
 #include <algorithm>
 
 #include "planner/preset_costs.h"
-#include "planner/rig.h"
+#include "planner/rig/rig.h"
 
 namespace planner {
 namespace {

@@ -4,7 +4,7 @@
 #include <gtest/gtest.h>
 
 #include "hwdb/catalog.h"
-#include "planner/rig.h"
+#include "planner/rig/rig.h"
 #include "planner/test_inputs.h"
 
 namespace planner {

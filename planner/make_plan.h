@@ -11,7 +11,7 @@
 #include "hwdb/result.h"
 #include "hwdb/rows.h"
 #include "planner/assumptions.h"
-#include "planner/compute_memo.h"
+#include "planner/graph/compute_memo.h"
 #include "planner/plan.h"
 
 namespace planner {

@@ -10,7 +10,7 @@
 
 #include "hwdb/catalog.h"
 #include "hwdb/json.h"
-#include "planner/rig.h"
+#include "planner/rig/rig.h"
 
 namespace planner {
 namespace {

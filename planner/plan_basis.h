@@ -12,7 +12,7 @@
 #include "hwdb/result.h"
 #include "hwdb/tensor_overrides.h"
 #include "hwdb/tensor_slices.h"
-#include "planner/compute_memo.h"
+#include "planner/graph/compute_memo.h"
 #include "planner/make_plan.h"
 
 namespace planner {

@@ -4,7 +4,7 @@
 #include <algorithm>
 
 #include "hwdb/kv_cache.h"
-#include "planner/compute_memo.h"
+#include "planner/graph/compute_memo.h"
 
 namespace planner {
 namespace {

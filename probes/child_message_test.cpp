@@ -46,6 +46,8 @@ TEST(ChildMessage, NvmlSurvivesTheRoundTrip) {
   d.pci_id = 0x268410de;
   d.memory_total_bytes = 25757220864;
   d.power_limit_watts = 450.5;
+  d.power_watts = 0;
+  d.energy_joules = 123456.789;
   d.pcie_width = 8;
   d.mig = true;
   const std::string text = write_nvml_message(engine::NvmlAnswer{"550", {d}});
@@ -53,6 +55,8 @@ TEST(ChildMessage, NvmlSurvivesTheRoundTrip) {
   ASSERT_TRUE(back.has_value()) << back.error().what;
   EXPECT_EQ(write_nvml_message(back), text);
   EXPECT_EQ(back->devices[0].power_limit_watts, 450.5);
+  EXPECT_EQ(back->devices[0].power_watts, 0);
+  EXPECT_EQ(back->devices[0].energy_joules, 123456.789);
   EXPECT_FALSE(back->devices[0].max_pcie_gen.has_value());
 }
 

@@ -8,7 +8,7 @@
 #include "hwdb/op_counts.h"
 #include "planner/assumptions.h"
 #include "planner/make_plan.h"
-#include "planner/rig.h"
+#include "planner/rig/rig.h"
 
 namespace tests {
 

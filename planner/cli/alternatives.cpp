@@ -7,7 +7,7 @@
 #include <array>
 
 #include "planner/cli/describe.h"
-#include "planner/rig.h"
+#include "planner/rig/rig.h"
 
 namespace cli {
 namespace {

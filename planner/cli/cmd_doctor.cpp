@@ -14,7 +14,7 @@
 #include "planner/cli/output.h"
 #include "planner/cli/version.h"
 #include "planner/report/figures.h"
-#include "planner/rig.h"
+#include "planner/rig/rig.h"
 #include "probes/detect_machine.h"
 #include "probes/sys_recorder.h"
 #include "probes/sys_tree.h"

@@ -12,7 +12,7 @@
 #include "planner/cli/commands.h"
 #include "planner/cli/flag_table.h"
 #include "planner/cli/verify_report.h"
-#include "planner/rig.h"
+#include "planner/rig/rig.h"
 #include "planner/verify.h"
 #include "probes/runtime/live_runtime.h"
 #include "probes/runtime/log_reader.h"

@@ -15,7 +15,7 @@
 #include "hwdb/names.h"
 #include "hwdb/op_counts.h"
 #include "planner/cli/profile.h"
-#include "planner/rig.h"
+#include "planner/rig/rig.h"
 #include "planner/tariff_price.h"
 #include "probes/measure/measure_machine.h"
 

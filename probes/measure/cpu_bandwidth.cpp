@@ -33,7 +33,7 @@ std::vector<NodePair> node_pairs(const std::vector<CpuPlace>& places) {
   std::vector<std::uint32_t> nodes;
   for (const CpuPlace& p : places) nodes.push_back(p.node);
   std::ranges::sort(nodes);
-  nodes.erase(std::ranges::unique(nodes).begin(), nodes.end());
+  nodes.erase(std::unique(nodes.begin(), nodes.end()), nodes.end());
   std::vector<NodePair> pairs;
   if (nodes.size() < 2) return pairs;
   for (const std::uint32_t reader : nodes) {

@@ -66,6 +66,17 @@ EXPORT int nvmlDeviceGetEnforcedPowerLimit(void* device, unsigned* milliwatts) {
   *milliwatts = 450000;
   return 0;
 }
+EXPORT int nvmlDeviceGetPowerUsage(void* device, unsigned* milliwatts) {
+  if (index_of(device) == 1) return kNotSupported;
+  *milliwatts = 21500;
+  return 0;
+}
+EXPORT int nvmlDeviceGetTotalEnergyConsumption(void* device, unsigned long long* millijoules) {
+  static unsigned long long counted = 5000;
+  if (index_of(device) == 1) return kNotSupported;
+  *millijoules = counted += 1000;
+  return 0;
+}
 EXPORT int nvmlDeviceGetMaxPcieLinkGeneration(void* device, unsigned* generation) {
   if (index_of(device) == 1) return kNotSupported;
   *generation = 4;

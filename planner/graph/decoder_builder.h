@@ -5,9 +5,9 @@
 #include <map>
 #include <vector>
 
-#include "planner/decoder_graph.h"
-#include "planner/graph_blocks.h"
-#include "planner/graph_traits.h"
+#include "planner/graph/decoder_graph.h"
+#include "planner/graph/graph_blocks.h"
+#include "planner/graph/graph_traits.h"
 
 namespace planner {
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-#include "planner/graph_traits.h"
+#include "planner/graph/graph_traits.h"
 
 #include <algorithm>
 #include <array>

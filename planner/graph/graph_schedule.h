@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
-#include "planner/graph_allocator.h"
-#include "planner/tensor_graph.h"
+#include "planner/graph/graph_allocator.h"
+#include "planner/graph/tensor_graph.h"
 
 namespace planner {
 

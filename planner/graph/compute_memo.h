@@ -6,8 +6,8 @@
 #include <unordered_map>
 #include <vector>
 
-#include "planner/compute_graph.h"
-#include "planner/graph_blocks.h"
+#include "planner/graph/compute_graph.h"
+#include "planner/graph/graph_blocks.h"
 
 namespace planner {
 

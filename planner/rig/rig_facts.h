@@ -8,7 +8,7 @@
 
 #include "hwdb/catalog.h"
 #include "hwdb/machine.h"
-#include "planner/rig_text.h"
+#include "planner/rig/rig_text.h"
 
 /// How catalogue rows become parts of a machine, with the assumption said where one is made.
 namespace planner {

@@ -3,9 +3,9 @@
 
 #include <cstdint>
 
-#include "planner/compute_graph.h"
-#include "planner/graph_blocks.h"
-#include "planner/tensor_graph.h"
+#include "planner/graph/compute_graph.h"
+#include "planner/graph/graph_blocks.h"
+#include "planner/graph/tensor_graph.h"
 
 namespace planner {
 

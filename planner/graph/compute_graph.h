@@ -8,7 +8,7 @@
 #include "hwdb/op_counts.h"
 #include "hwdb/quant_format.h"
 #include "hwdb/units.h"
-#include "planner/graph_allocator.h"
+#include "planner/graph/graph_allocator.h"
 
 namespace planner {
 

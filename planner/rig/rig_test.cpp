@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-#include "planner/rig.h"
+#include "planner/rig/rig.h"
 
 #include <gtest/gtest.h>
 

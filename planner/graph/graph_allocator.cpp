@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-#include "planner/graph_allocator.h"
+#include "planner/graph/graph_allocator.h"
 
 #include <algorithm>
 #include <limits>

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-#include "planner/compute_graph.h"
+#include "planner/graph/compute_graph.h"
 
 #include <gtest/gtest.h>
 
@@ -14,7 +14,7 @@
 
 #include "hwdb/json_rows.h"
 #include "hwdb/testing/csv.h"
-#include "planner/compute_memo.h"
+#include "planner/graph/compute_memo.h"
 
 namespace planner {
 namespace {

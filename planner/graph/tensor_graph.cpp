@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-#include "planner/tensor_graph.h"
+#include "planner/graph/tensor_graph.h"
 
 #include <algorithm>
 

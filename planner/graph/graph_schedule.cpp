@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-#include "planner/graph_schedule.h"
+#include "planner/graph/graph_schedule.h"
 
 #include <algorithm>
 #include <map>

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: MIT
-#include "planner/graph_blocks.h"
+#include "planner/graph/graph_blocks.h"
 
 #include <algorithm>
 #include <array>
 
-#include "planner/graph_traits.h"
+#include "planner/graph/graph_traits.h"
 
 namespace planner {
 namespace {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-#include "planner/rig_facts.h"
+#include "planner/rig/rig_facts.h"
 
 #include <fmt/format.h>
 
@@ -7,7 +7,7 @@
 #include <array>
 #include <cmath>
 
-#include "planner/rig.h"
+#include "planner/rig/rig.h"
 
 namespace planner {
 namespace {

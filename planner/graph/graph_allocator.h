@@ -5,7 +5,7 @@
 #include <cstdint>
 #include <vector>
 
-#include "planner/tensor_graph.h"
+#include "planner/graph/tensor_graph.h"
 
 namespace planner {
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-#include "planner/compute_memo.h"
+#include "planner/graph/compute_memo.h"
 
 #include <algorithm>
 #include <cstring>

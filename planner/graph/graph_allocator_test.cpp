@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
-#include "planner/graph_allocator.h"
+#include "planner/graph/graph_allocator.h"
 
 #include <gtest/gtest.h>
 
-#include "planner/graph_schedule.h"
+#include "planner/graph/graph_schedule.h"
 
 namespace planner {
 namespace {

@@ -5,7 +5,7 @@
 #include <vector>
 
 #include "hwdb/model.h"
-#include "planner/compute_graph.h"
+#include "planner/graph/compute_graph.h"
 
 namespace planner {
 

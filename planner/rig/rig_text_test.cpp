@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-#include "planner/rig_text.h"
+#include "planner/rig/rig_text.h"
 
 #include <gtest/gtest.h>
 

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: MIT
-#include "planner/compute_graph.h"
+#include "planner/graph/compute_graph.h"
 
 #include <algorithm>
 
-#include "planner/compute_memo.h"
-#include "planner/decoder_graph.h"
-#include "planner/graph_schedule.h"
+#include "planner/graph/compute_memo.h"
+#include "planner/graph/decoder_graph.h"
+#include "planner/graph/graph_schedule.h"
 
 namespace planner {
 namespace {

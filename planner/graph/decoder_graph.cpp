@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: MIT
-#include "planner/decoder_graph.h"
+#include "planner/graph/decoder_graph.h"
 
 #include <algorithm>
 #include <utility>
 
-#include "planner/decoder_builder.h"
+#include "planner/graph/decoder_builder.h"
 
 namespace planner {
 namespace {

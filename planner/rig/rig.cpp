@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: MIT
-#include "planner/rig.h"
+#include "planner/rig/rig.h"
 
 #include <fmt/format.h>
 
 #include <algorithm>
 #include <cmath>
 
-#include "planner/rig_facts.h"
-#include "planner/rig_text.h"
+#include "planner/rig/rig_facts.h"
+#include "planner/rig/rig_text.h"
 
 namespace planner {
 namespace {

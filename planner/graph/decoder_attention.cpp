@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include <algorithm>
 
-#include "planner/decoder_builder.h"
+#include "planner/graph/decoder_builder.h"
 
 namespace planner {
 

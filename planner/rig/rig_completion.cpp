@@ -4,8 +4,8 @@
 #include <algorithm>
 #include <cmath>
 
-#include "planner/rig.h"
-#include "planner/rig_facts.h"
+#include "planner/rig/rig.h"
+#include "planner/rig/rig_facts.h"
 
 namespace planner {
 namespace {
