@@ -30,6 +30,11 @@ struct Assumptions {
   hwdb::Bytes host_reserve{4096 * hwdb::kMiB};
   double host_reserve_fraction = 0.15;
 
+  /// Share of its rated bandwidth that a memory gives to plain reads. Class factors are shares of
+  /// the rated bandwidth, so a measured one is divided by this. Judgements: cards reach 0.85 to
+  /// 0.98, processors and what shares their memory 0.75 to 0.92.
+  double read_share_discrete = 0.93, read_share_shared = 0.83;
+
   /// One hand-over between devices beyond the transfer itself: launch, copy, wait. A judgement.
   double link_latency_s = 3e-5;
   /// Arithmetic peak of a device of which only the bandwidth is known, FLOPs per byte. A judgement

@@ -48,6 +48,12 @@ double context_bytes(const Assumptions& assumptions, GpuInfo::Backend backend) {
   return 0;
 }
 
+/// The rated bandwidth, or what it would be for a measured one.
+double rated_bandwidth(const hwdb::Sourced<hwdb::BytesPerSecond>& bandwidth, double read_share) {
+  const double value = bandwidth.value.value;
+  return bandwidth.basis == Basis::measured ? value / read_share : value;
+}
+
 DeviceRates rates_of(const Assumptions& assumptions, const GpuInfo& gpu, GpuInfo::Backend backend,
                      std::int32_t index) {
   DeviceRates d;
@@ -55,7 +61,9 @@ DeviceRates rates_of(const Assumptions& assumptions, const GpuInfo& gpu, GpuInfo
   d.factor = &factor_of(assumptions, gpu, backend);
   d.basis = d.factor == &fallback_factor() ? Basis::assumed : Basis::modelled;
   if (gpu.bandwidth) {
-    d.bandwidth = gpu.bandwidth->value.value;
+    d.bandwidth = rated_bandwidth(*gpu.bandwidth, gpu.kind == GpuInfo::Kind::discrete
+                                                      ? assumptions.read_share_discrete
+                                                      : assumptions.read_share_shared);
     d.basis = weaker(d.basis, gpu.bandwidth->basis);
   }
   d.peak = gpu_peak(gpu).value;
@@ -77,7 +85,7 @@ DeviceRates host_rates(const Assumptions& assumptions, const hwdb::Machine& mach
   d.factor = &cpu_factor(assumptions, machine);
   d.basis = weaker(d.factor == &fallback_factor() ? Basis::assumed : Basis::modelled,
                    machine.memory.bandwidth.basis);
-  d.bandwidth = machine.memory.bandwidth.value.value;
+  d.bandwidth = rated_bandwidth(machine.memory.bandwidth, assumptions.read_share_shared);
   bool assumed = false;
   d.peak = cpu_peak(machine, &assumed).value;
   if (settings.n_threads && machine.cpu.cores > *settings.n_threads) {

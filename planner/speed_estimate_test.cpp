@@ -68,6 +68,23 @@ TEST(Speed, ReadingALargeModelTakesASecondOnALaptopAndAnEighthOnACard) {
   EXPECT_NEAR(on_card / on_host, 1.0 / 8.4, 1e-6);
 }
 
+TEST(Speed, AMeasuredBandwidthStandsForTheRatedOneItIsAShareOf) {
+  Case rated(dense_model(), host());
+  Case measured(dense_model(), host());
+  auto& bandwidth = measured.machine.memory.bandwidth;
+  bandwidth.value = hwdb::BytesPerSecond(0.83 * bandwidth.value.value);
+  bandwidth.basis = hwdb::Basis::measured;
+  EXPECT_NEAR(measured.plan()->speed.decode_tok_per_s.likely,
+              rated.plan()->speed.decode_tok_per_s.likely, 1e-6);
+  auto gpu = card("A", 24e9, 1e12, 100e12);
+  Case card_rated(dense_model(), with_cards({gpu}));
+  gpu.bandwidth->value = hwdb::BytesPerSecond(0.93e12);
+  gpu.bandwidth->basis = hwdb::Basis::measured;
+  Case card_measured(dense_model(), with_cards({gpu}));
+  EXPECT_NEAR(card_measured.plan()->speed.decode_tok_per_s.likely,
+              card_rated.plan()->speed.decode_tok_per_s.likely, 1e-6);
+}
+
 TEST(Speed, LongerCachesDecodeSlowerByWhatTheyRead) {
   Case c(dense_model(), with_cards({card("A", 24e9, 1e12, 100e12)}));
   short_context(&c);
