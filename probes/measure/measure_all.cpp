@@ -7,17 +7,23 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <cerrno>
 #include <chrono>
 #include <cstring>
 #include <thread>
 #include <utility>
 
+#include "probes/measure/load_times.h"
 #include "probes/measure/measure_cpu.h"
 #include "probes/measure/measure_machine.h"
+#include "probes/measure/measure_steps.h"
+#include "probes/measure/power.h"
 
 namespace probes {
 namespace {
+
+constexpr double kShortestLoadSeconds = 0.5;  // below it a power sensor tells nothing
 
 // One file for all users; it stays behind, empty.
 constexpr const char* kLockFile = "/tmp/tokwatt-measuring.lock";
@@ -46,6 +52,33 @@ class Parts {
   const std::function<void(const MeasureProgress&)>& progress_;
   double all_ = 0;
 };
+
+/// The loads whose watts are worth a reading, and what they are called there.
+constexpr std::array kGpuLoads = {std::pair{"gpu.read_bandwidth", "gpu_read"},
+                                  std::pair{"gpu.fp32_rate", "gpu_fp32"},
+                                  std::pair{"gpu.matrix_fp16_rate", "gpu_matrix"}};
+
+/// One GPU's readings, and the watts of all sensors while it worked.
+void measure_gpu_with_watts(const hwdb::GpuInfo& gpu, const MeasureOptions& how,
+                            const std::function<void(const MeasureProgress&)>& progress,
+                            const std::atomic<bool>* cancel, hwdb::Machine* machine) {
+  const SysRoot sys;
+  PowerMeter meter(sys);
+  LoadTimes times;
+  {
+    const bool nvidia = gpu.backend == hwdb::GpuInfo::Backend::cuda;
+    PowerSampler sampler(&meter, nvidia, how.child_program);
+    const auto watched = [&](const MeasureProgress& p) {
+      times.see(p.step, measure_clock());
+      progress(p);
+    };
+    apply_readings(measure_gpu(gpu, how, watched, cancel), machine);
+  }
+  for (const auto& [step, load] : kGpuLoads) {
+    const auto [from, to] = times.of(step);
+    if (to - from >= kShortestLoadSeconds) apply_readings(meter.readings(load, from, to), machine);
+  }
+}
 
 }  // namespace
 
@@ -79,7 +112,7 @@ void measure_machine(hwdb::Machine* machine, const MeasureAllOptions& options,
     how.child_program = options.child_program;
     how.as_of = options.as_of;
     const std::string prefix = n_gpus > 1 ? fmt::format("GPU {}: ", i + 1) : "";
-    apply_readings(measure_gpu(gpu, how, parts.of(i + 1, prefix), cancel), machine);
+    measure_gpu_with_watts(gpu, how, parts.of(i + 1, prefix), cancel, machine);
   }
 }
 

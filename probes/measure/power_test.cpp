@@ -7,6 +7,7 @@
 
 #include <algorithm>
 
+#include "probes/measure/load_times.h"
 #include "probes/testing/scratch_folder.h"
 
 namespace probes {
@@ -189,6 +190,17 @@ TEST_F(PowerTest, TheSamplerReadsInTheBackgroundAndEndsWithItsChild) {
   }
   const auto readings = meter.readings("idle", 0, 1e12);
   EXPECT_EQ(readings[0].id, "power.cpu_package_0.idle");
+}
+
+TEST(LoadTimes, FromTheFirstToTheLastMentionOfAStep) {
+  LoadTimes times;
+  times.see("a", 1);
+  times.see("a", 2);
+  times.see("b", 3);
+  times.see("b", 5.5);
+  EXPECT_EQ(times.of("a"), std::pair(1.0, 2.0));
+  EXPECT_EQ(times.of("b"), std::pair(3.0, 5.5));
+  EXPECT_EQ(times.of("never"), std::pair(0.0, 0.0));
 }
 
 }  // namespace
