@@ -76,7 +76,10 @@ void measure_gpu_with_watts(const hwdb::GpuInfo& gpu, const MeasureOptions& how,
   }
   for (const auto& [step, load] : kGpuLoads) {
     const auto [from, to] = times.of(step);
-    if (to - from >= kShortestLoadSeconds) apply_readings(meter.readings(load, from, to), machine);
+    if (to - from < kShortestLoadSeconds) continue;
+    std::vector<Reading> watts = meter.readings(load, from, to);
+    for (Reading& reading : watts) reading.as_of = how.as_of.empty() ? today() : how.as_of;
+    apply_readings(watts, machine);
   }
 }
 
