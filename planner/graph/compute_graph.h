@@ -43,7 +43,6 @@ struct ComputeRequest {
   std::uint64_t window_cells = 0;  // of sliding or chunked layers; 0: none
   bool flash_attn = true;
   hwdb::TensorType type_k{}, type_v{};
-  bool operator==(const ComputeRequest&) const = default;
 };
 
 /// Which layer runs where. llama.cpp counts `-ngl N` from the end: the output first, then the last
@@ -59,7 +58,6 @@ struct ComputePlacement {
   std::uint32_t n_copies = 1;     // 4 under pipeline parallelism
   bool fuses = true;              // CUDA and ROCm: fused kernels keep some results longer
   hwdb::LargestMatrices largest;  // of those on the host, which a GPU borrows
-  bool operator==(const ComputePlacement&) const = default;
 };
 
 /// Compute buffers, in llama.cpp's words: of each GPU, and of the host (pinned when there is a

@@ -79,11 +79,31 @@ std::size_t ComputeMemo::plan_of(const Question& question) {
   return plan_by_graph_.emplace(std::move(graph), plans_.size() - 1).first->second;
 }
 
-ComputeMemo::Answer& ComputeMemo::answer_to(const Question& question) {
-  if (last_ != nullptr && last_->first == question) return last_->second;
+// Member by member, since most questions differ in an early one.
+bool ComputeMemo::Question::asks(const ComputeRequest& r, const ComputePlacement& p) const {
+  const ComputeRequest& q = request;
+  const ComputePlacement& o = placement;
+  return o.n_gpus == p.n_gpus && o.first_gpu_layer == p.first_gpu_layer &&
+         o.n_cpu_moe == p.n_cpu_moe && o.n_copies == p.n_copies &&
+         o.output_on_gpu == p.output_on_gpu && o.cache_on_host == p.cache_on_host &&
+         o.offload_large_ops == p.offload_large_ops && o.fuses == p.fuses &&
+         std::equal(o.layers_on_gpu.begin(),
+                    o.layers_on_gpu.begin() + std::min<std::size_t>(p.n_gpus, kMaxGraphDevices),
+                    p.layers_on_gpu.begin()) &&
+         o.largest == p.largest && q.n_tokens == r.n_tokens && q.n_outputs == r.n_outputs &&
+         q.n_seq == r.n_seq && q.unified == r.unified && q.window_cells == r.window_cells &&
+         q.flash_attn == r.flash_attn && q.type_k == r.type_k && q.type_v == r.type_v;
+}
+
+ComputeMemo::Answer& ComputeMemo::answer_to(const ComputeRequest& request,
+                                            const ComputePlacement& placement) {
+  for (Known* known : recent_)
+    if (known != nullptr && known->first.asks(request, placement)) return known->second;
+  const Question question{request, placement};
   auto known = answers_.find(question);
   if (known == answers_.end()) {
     if (answers_.size() >= kMaxAnswers || plans_.size() >= kMaxPlans) {
+      recent_ = {};
       answers_.clear();
       plans_.clear();
       plan_by_graph_.clear();
@@ -92,14 +112,13 @@ ComputeMemo::Answer& ComputeMemo::answer_to(const Question& question) {
     answer.plan = plan_of(question);
     known = answers_.emplace(question, std::move(answer)).first;
   }
-  last_ = &*known;
+  recent_[oldest_] = &*known;
+  oldest_ = (oldest_ + 1) % recent_.size();
   return known->second;
 }
 
 GraphBuffers ComputeMemo::find(const ComputeRequest& request, const ComputePlacement& placement) {
-  Question question{request, placement};
-  question.request.cells = 0;
-  Answer& answer = answer_to(question);
+  Answer& answer = answer_to(request, placement);
   const ComputePlan& plan = plans_[answer.plan];
   const BufferLines& prompt = line_for(request.cells, &answer.prompt, [&] {
     return prompt_lines(plan, request, placement.largest);

@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <string>
 #include <unordered_map>
+#include <utility>
 #include <vector>
 
 #include "planner/graph/compute_graph.h"
@@ -24,7 +26,9 @@ class ComputeMemo {
   struct Question {
     ComputeRequest request;
     ComputePlacement placement;
-    bool operator==(const Question&) const = default;
+    bool operator==(const Question& other) const { return asks(other.request, other.placement); }
+    /// Whether this is that question, whatever the cells.
+    bool asks(const ComputeRequest& request, const ComputePlacement& placement) const;
   };
   struct QuestionHash {
     std::size_t operator()(const Question& question) const;
@@ -35,7 +39,8 @@ class ComputeMemo {
     std::vector<BufferLines> prompt, generation;
   };
 
-  Answer& answer_to(const Question& question);
+  using Known = std::pair<const Question, Answer>;
+  Answer& answer_to(const ComputeRequest& request, const ComputePlacement& placement);
   std::size_t plan_of(const Question& question);
 
   hwdb::ModelShape shape_;
@@ -43,7 +48,8 @@ class ComputeMemo {
   std::vector<ComputePlan> plans_;
   std::unordered_map<std::string, std::size_t> plan_by_graph_;
   std::unordered_map<Question, Answer, QuestionHash> answers_;
-  std::pair<const Question, Answer>* last_ = nullptr;
+  std::array<Known*, 4> recent_{};  // a plan asks the same few again and again
+  std::size_t oldest_ = 0;
 };
 
 }  // namespace planner
