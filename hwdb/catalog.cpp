@@ -328,10 +328,6 @@ const DefaultRow& Catalog::default_row(std::string_view id) const {
   return *row;
 }
 
-double Catalog::default_value(std::string_view id) const {
-  return default_row(id).value;
-}
-
 Result<const GpuRow*> Catalog::find_gpu(std::string_view name) const {
   name = name.substr(0, kLongestName);
   const std::vector<GpuRow>& rows = gpus();

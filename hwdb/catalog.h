@@ -50,8 +50,7 @@ class Catalog {
   const std::vector<PsuRow>& psus() const;
   const std::vector<DefaultRow>& defaults() const;
   const std::vector<SpeedFactorRow>& speed_factors() const;
-  /// The value of a default; the id must be a row (our own mistake otherwise).
-  double default_value(std::string_view id) const;
+  /// A default; the id must be a row (our own mistake otherwise).
   const DefaultRow& default_row(std::string_view id) const;
 
   /// By id, name or alias as vendors, people and benchmark tables write them; case, spaces, dashes,

@@ -202,7 +202,7 @@ TEST(CatalogTables, ScoresAreTheTablesSpelledOut) {
 }
 
 TEST(CatalogTables, DefaultsHaveTheValuesOthersRelyOn) {
-  EXPECT_EQ(catalog().default_value("host.memory_bytes"), 64.0 * 1024 * 1024 * 1024);
+  EXPECT_EQ(catalog().default_row("host.memory_bytes").value, 64.0 * 1024 * 1024 * 1024);
   EXPECT_TRUE(catalog().find_cpu(catalog().default_row("host.cpu").text));
   EXPECT_TRUE(catalog().find_link(catalog().default_row("host.pcie_link").text));
   EXPECT_TRUE(catalog().find_tariff(catalog().default_row("tariff").text));

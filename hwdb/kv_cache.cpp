@@ -399,12 +399,9 @@ Status fill_layer_caches(const CacheRecipe& recipe, const CacheRequest& request,
 
 double cache_bytes_read(const CacheRecipe& recipe, std::uint64_t depth) {
   double bytes = 0;
-  for (const CacheRecipe::Group& group : recipe.groups) {
-    const std::uint64_t seen =
-        group.window > 0 ? std::min<std::uint64_t>(depth, group.window) : depth;
-    bytes +=
-        static_cast<double>(group.bytes_per_token) * static_cast<double>(seen) * group.n_layers;
-  }
+  for (const CacheRecipe::Group& group : recipe.groups)
+    bytes += group.n_layers *
+             cache_bytes_read(group.bytes_per_token, group.window, static_cast<double>(depth));
   return bytes;
 }
 

@@ -79,7 +79,11 @@ Result<CacheTotals> cache_totals(const CacheRecipe& recipe, const CacheRequest& 
 Status fill_layer_caches(const CacheRecipe& recipe, const CacheRequest& request,
                          std::span<LayerCache> out);
 /// Bytes of keys and values that one sequence with `depth` tokens in the cache reads in one decode
-/// step, all layers; windows limit it.
+/// step of one layer; a window (0: none) limits it.
+inline double cache_bytes_read(std::uint64_t bytes_per_token, double window, double depth) {
+  return static_cast<double>(bytes_per_token) * (window > 0 && window < depth ? window : depth);
+}
+/// The same of all layers.
 double cache_bytes_read(const CacheRecipe& recipe, std::uint64_t depth);
 
 }  // namespace hwdb

@@ -226,10 +226,10 @@ hwdb::Status set_context(const hwdb::CacheRecipe& recipe, const hwdb::CacheReque
     s.kv = before.kv + cache[i].kv.as_double();
     s.state = before.state + cache[i].state.as_double();
     const double window = basis->model->layers[i].window;
-    const double depth = window > 0 ? std::min(window, basis->decode_depth) : basis->decode_depth;
-    const double seen = std::min(depth, static_cast<double>(cache[i].cells));
+    const double depth = std::min(basis->decode_depth, static_cast<double>(cache[i].cells));
     // A recurrent state is read and written back.
-    s.cache_read = before.cache_read + seen * static_cast<double>(cache[i].bytes_per_token) +
+    s.cache_read = before.cache_read +
+                   hwdb::cache_bytes_read(cache[i].bytes_per_token, window, depth) +
                    2 * cache[i].state.as_double() / request.n_seq;
     if (window > 0) {
       compute.window_cells = std::max(compute.window_cells, cache[i].cells);

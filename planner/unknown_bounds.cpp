@@ -9,7 +9,7 @@
 namespace planner {
 namespace {
 
-/// Wider than any FFN of the catalogue, in widths of the model.
+/// As wide as the widest FFN of the catalogue, in widths of the model.
 constexpr std::uint32_t kWidestFfn = 8;
 
 /// A plain decoder of the stated sizes, with what is not stated at its largest.
