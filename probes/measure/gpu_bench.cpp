@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <chrono>
 #include <cmath>
+#include <utility>
 
 namespace probes {
 namespace {
@@ -92,6 +93,24 @@ Reading failed_figure(const std::string& id, const std::string& unit, const hwdb
   const bool unsupported = error.code == "probe.gpu_unsupported";
   return failed_reading(id, unit, unsupported ? ReadingStatus::unsupported : ReadingStatus::error,
                         unsupported ? error.what : error.code + ": " + error.what);
+}
+
+std::function<hwdb::Result<double>(std::uint32_t passes)> repeat_dispatch(
+    engine::VulkanCompute* gpu, engine::DispatchStep step, std::uint32_t most_at_once) {
+  return [gpu, step = std::move(step), most_at_once](std::uint32_t passes) -> hwdb::Result<double> {
+    engine::Submission work;
+    work.ordered = false;
+    while (passes > 0) {
+      const std::uint32_t now = std::min(passes, most_at_once);
+      engine::DispatchStep part = step;
+      part.workgroups *= now;
+      work.steps.emplace_back(std::move(part));
+      passes -= now;
+    }
+    const auto time = gpu->run(work);
+    if (!time) return time.error();
+    return time->device_seconds;
+  };
 }
 
 hwdb::Result<GpuPace> find_pace(const GpuTrial& trial, double run_seconds) {

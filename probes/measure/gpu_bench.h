@@ -23,6 +23,11 @@ struct GpuTrial {
   std::function<hwdb::Status()> check;
 };
 
+/// A trial's run that dispatches `step` again for each pass, `most_at_once` of them in one
+/// dispatch.
+std::function<hwdb::Result<double>(std::uint32_t passes)> repeat_dispatch(
+    engine::VulkanCompute* gpu, engine::DispatchStep step, std::uint32_t most_at_once);
+
 /// A figure to be taken: the fastest of the trials, measured again at length.
 struct GpuFigure {
   std::string id, unit;

@@ -17,7 +17,6 @@ namespace {
 using engine::BufferKind;
 using engine::DispatchStep;
 using engine::NumberType;
-using engine::Submission;
 using gpu_reference::ChainForm;
 using gpu_reference::Factors;
 
@@ -133,21 +132,7 @@ hwdb::Result<GpuFigure> GpuLoads::chains(NumberType type) {
                               {*data, *sums},
                               kGroupsPerPass,
                               {turns, mask, kOut - 1, std::bit_cast<std::uint32_t>(kFactor)}};
-      const std::uint32_t most = f.max_workgroups / kGroupsPerPass;
-      trial.run = [gpu = &gpu_, step, most](std::uint32_t passes) -> hwdb::Result<double> {
-        Submission work;
-        work.ordered = false;
-        while (passes > 0) {
-          const std::uint32_t now = std::min(passes, most);
-          DispatchStep part = step;
-          part.workgroups *= now;
-          work.steps.emplace_back(std::move(part));
-          passes -= now;
-        }
-        const auto time = gpu->run(work);
-        if (!time) return time.error();
-        return time->device_seconds;
-      };
+      trial.run = repeat_dispatch(&gpu_, step, f.max_workgroups / kGroupsPerPass);
       trial.check = [gpu = &gpu_, step, words, form = variant.form, width]() -> hwdb::Status {
         // Few turns: the chains of floats forget where they began.
         DispatchStep part = step;

@@ -17,7 +17,6 @@ using engine::BufferKind;
 using engine::DispatchStep;
 using engine::MatrixShape;
 using engine::NumberType;
-using engine::Submission;
 
 std::uint32_t bytes_of(NumberType type) {
   switch (type) {
@@ -142,21 +141,7 @@ hwdb::Result<GpuFigure> GpuLoads::matrix(NumberType factors) {
     trial.work_per_pass =
         static_cast<double>(kernel.operations_per_turn()) * turns * form.subgroups * kGroupsPerPass;
     const DispatchStep step{*made, {*a, *b, *out}, kGroupsPerPass, {turns, kOutGroups - 1}};
-    const std::uint32_t most = f.max_workgroups / kGroupsPerPass;
-    trial.run = [gpu = &gpu_, step, most](std::uint32_t passes) -> hwdb::Result<double> {
-      Submission work;
-      work.ordered = false;
-      while (passes > 0) {
-        const std::uint32_t now = std::min(passes, most);
-        DispatchStep part = step;
-        part.workgroups *= now;
-        work.steps.emplace_back(std::move(part));
-        passes -= now;
-      }
-      const auto time = gpu->run(work);
-      if (!time) return time.error();
-      return time->device_seconds;
-    };
+    trial.run = repeat_dispatch(&gpu_, step, f.max_workgroups / kGroupsPerPass);
     trial.check = [gpu = &gpu_, step, kernel, a_data, b_data]() -> hwdb::Status {
       DispatchStep part = step;
       part.push[0] = 3;
