@@ -1,0 +1,29 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include <cstddef>
+#include <span>
+
+#include "hwdb/quant_format.h"
+
+namespace engine {
+
+/// How one tensor type is read and made: plain loops, the truth that fast kernels are held against.
+/// `n_weights` is a multiple of the type's block; source and target do not overlap.
+struct QuantCodec {
+  hwdb::TensorType type{};
+  /// Writes n_weights floats.
+  void (*decode)(const std::byte* from, std::size_t n_weights, float* to) = nullptr;
+  /// Writes the blocks of n_weights floats. `importance` is null or one non-negative factor a
+  /// weight that the squared error is weighed by. Null for a type that tokwatt reads but does not
+  /// make.
+  void (*encode)(const float* from, std::size_t n_weights, const float* importance,
+                 std::byte* to) = nullptr;
+};
+
+/// Every type that the engine runs.
+std::span<const QuantCodec> quant_codecs();
+/// Null for a type that the engine does not run.
+const QuantCodec* find_quant_codec(hwdb::TensorType type);
+
+}  // namespace engine
