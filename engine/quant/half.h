@@ -54,6 +54,11 @@ constexpr Bits16 to_half(float value) {
   return to_bits16(float_to_fp16(value));
 }
 
+/// Scales are never infinite: the largest half-precision number stands for what is beyond it.
+constexpr float within_half(float value) {
+  return value > 65504.0f ? 65504.0f : value < -65504.0f ? -65504.0f : value;
+}
+
 /// bfloat16 to binary32; exact.
 constexpr float bf16_to_float(std::uint16_t bits) {
   return std::bit_cast<float>(static_cast<std::uint32_t>(bits) << 16);
