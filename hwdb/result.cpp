@@ -7,6 +7,8 @@
 namespace hwdb {
 namespace {
 
+constexpr int kInterrupted = 130;
+
 struct FamilyStatus {
   std::string_view family;  // the part of a code before its first dot
   int status;
@@ -28,6 +30,7 @@ constexpr std::array kStatuses = {
 }  // namespace
 
 int exit_status(std::string_view code) {
+  if (code == "run.interrupted") return kInterrupted;
   const std::string_view family = code.substr(0, code.find('.'));
   const auto* it = std::ranges::find(kStatuses, family, &FamilyStatus::family);
   return it != kStatuses.end() ? it->status : 1;

@@ -19,6 +19,7 @@ struct Heading {
 constexpr std::array kHeadings = {
     Heading{kRig | kQuant, "what runs where"},
     Heading{kRun | kPlan, "as llama.cpp calls it"},
+    Heading{kEngine | kGenerate | kBench | kScore, "how it runs"},
     Heading{kWorkload, "what it is used for"},
     Heading{kFit | kBill | kMoney, "choice and money"},
     Heading{kProbe | kDoctor, "this machine"},

@@ -60,6 +60,8 @@ struct Options {
   std::string save_file;
   // doctor
   std::string record_dir;
+  // the engine
+  bool mapped_weights = false;  // read from the file's pages instead of a copy laid out anew
 };
 
 /// Reads the arguments after the program's name. Errors: usage.unknown_command,
