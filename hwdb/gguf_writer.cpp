@@ -92,9 +92,9 @@ void GgufKeys::add_raw_array(std::string_view key, GgufType element, std::uint64
                              std::span<const std::byte> values) {
   if (!begin(key, GgufType::array)) return;
   if (count > limits::kGgufArrayElements) {
-    return fail("gguf.array", key,
-                fmt::format("has {} elements, at most {} are read", count,
-                            limits::kGgufArrayElements));
+    return fail(
+        "gguf.array", key,
+        fmt::format("has {} elements, at most {} are read", count, limits::kGgufArrayElements));
   }
   put_number(static_cast<std::uint32_t>(element));
   put_number(count);
@@ -109,9 +109,9 @@ void GgufKeys::add_array(std::string_view key, const std::vector<bool>& values) 
 void GgufKeys::add_texts(std::string_view key, std::span<const std::string> texts) {
   if (!begin(key, GgufType::array)) return;
   if (texts.size() > limits::kGgufArrayStrings) {
-    return fail("gguf.array", key,
-                fmt::format("has {} texts, at most {} are read", texts.size(),
-                            limits::kGgufArrayStrings));
+    return fail(
+        "gguf.array", key,
+        fmt::format("has {} texts, at most {} are read", texts.size(), limits::kGgufArrayStrings));
   }
   put_number(static_cast<std::uint32_t>(GgufType::string));
   put_number<std::uint64_t>(texts.size());
@@ -172,8 +172,9 @@ namespace {
 /// Sets bytes and offsets of all tensors; the sum of all, padded.
 Result<std::uint64_t> lay_out(std::vector<TensorInfo>* tensors, std::uint64_t alignment) {
   if (tensors->size() > limits::kGgufTensors) {
-    return refused("gguf.count", "", fmt::format("{} tensors, at most {} are read", tensors->size(),
-                                                 limits::kGgufTensors));
+    return refused(
+        "gguf.count", "",
+        fmt::format("{} tensors, at most {} are read", tensors->size(), limits::kGgufTensors));
   }
   std::uint64_t total = 0;
   for (TensorInfo& tensor : *tensors) {
@@ -206,10 +207,8 @@ Result<std::uint64_t> lay_out(std::vector<TensorInfo>* tensors, std::uint64_t al
       return refused("gguf.size", tensor.name, "the tensors do not fit 63 bits together");
     }
   }
-  const auto twice =
-      find_duplicate(tensors->size(), [&](std::size_t i) -> std::string_view {
-        return (*tensors)[i].name;
-      });
+  const auto twice = find_duplicate(
+      tensors->size(), [&](std::size_t i) -> std::string_view { return (*tensors)[i].name; });
   if (twice) {
     return refused("gguf.duplicate_tensor", (*tensors)[*twice].name, "the tensor is there twice");
   }
@@ -285,8 +284,8 @@ Status GgufWriter::write(std::span<const std::byte> bytes) {
     }
     if (bytes.empty()) return Ok{};
     if (tensor_ == tensors_.size()) {
-      return refused("gguf.size", "", fmt::format("{} bytes more than the tensors hold",
-                                                  bytes.size()));
+      return refused("gguf.size", "",
+                     fmt::format("{} bytes more than the tensors hold", bytes.size()));
     }
     const auto part = static_cast<std::size_t>(
         std::min<std::uint64_t>(bytes.size(), tensors_[tensor_].bytes - in_tensor_));
@@ -300,8 +299,7 @@ Status GgufWriter::commit() {
   if (auto status = write({}); !status) return status;
   if (tensor_ < tensors_.size()) {
     return refused("gguf.size", tensors_[tensor_].name,
-                   fmt::format("{} of {} bytes were written", in_tensor_,
-                               tensors_[tensor_].bytes));
+                   fmt::format("{} of {} bytes were written", in_tensor_, tensors_[tensor_].bytes));
   }
   return file_.commit();
 }

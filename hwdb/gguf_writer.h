@@ -36,7 +36,8 @@ constexpr GgufType gguf_type_of() {
 }
 
 template <class T>
-concept GgufScalar = gguf_type_of<T>() != GgufType::array;
+concept GgufScalar = gguf_type_of<T>()
+!= GgufType::array;
 
 /// Metadata to be written, in the order in which it is added. The first key that GgufFile would
 /// refuse is remembered as an error, and nothing is added after it.
@@ -93,8 +94,9 @@ class GgufWriter {
   };
 
   /// Lays the tensors out (`ne` and `type` count; bytes and offsets are set here), creates the file
-  /// and writes all before the data. Errors: those of `keys`; gguf.tensor_name, gguf.duplicate_tensor,
-  /// gguf.block, gguf.size, gguf.tensor_type, gguf.count, gguf.alignment; output.*.
+  /// and writes all before the data. Errors: those of `keys`; gguf.tensor_name,
+  /// gguf.duplicate_tensor, gguf.block, gguf.size, gguf.tensor_type, gguf.count, gguf.alignment;
+  /// output.*.
   static Result<GgufWriter> create(const std::string& path, GgufKeys keys,
                                    std::vector<TensorInfo> tensors, Options options);
 
@@ -115,7 +117,7 @@ class GgufWriter {
   OutputFile file_;
   std::vector<TensorInfo> tensors_;
   std::uint64_t alignment_ = 32, header_bytes_ = 0, data_bytes_ = 0;
-  std::size_t tensor_ = 0;      // that is being written
+  std::size_t tensor_ = 0;       // that is being written
   std::uint64_t in_tensor_ = 0;  // bytes of it that are there
 };
 

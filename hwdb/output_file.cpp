@@ -25,8 +25,10 @@ constexpr mode_t kFileMode = 0666;  // less the process's mask, as any program's
 }  // namespace
 
 Error OutputFile::failed(std::string_view doing, int number) const {
-  Error error{"output.write", fmt::format("{}: {}", doing, std::strerror(number)),
-              escape_text(path_, 400), {}};
+  Error error{"output.write",
+              fmt::format("{}: {}", doing, std::strerror(number)),
+              escape_text(path_, 400),
+              {}};
   if (number == ENOSPC || number == EDQUOT) {
     error.hint = fmt::format("{} bytes were written before the space ended", written_);
   }
@@ -45,8 +47,8 @@ Result<OutputFile> OutputFile::create(const std::string& path, bool overwrite,
   struct stat info {};
   if (::lstat(path.c_str(), &info) == 0) {
     if (S_ISDIR(info.st_mode)) {
-      return Error{"output.exists", "is a folder, expected a file name", escape_text(path, 400),
-                   {}};
+      return Error{
+          "output.exists", "is a folder, expected a file name", escape_text(path, 400), {}};
     }
     if (!overwrite) {
       return Error{"output.exists", "the file is there already", escape_text(path, 400),
