@@ -21,6 +21,8 @@ constexpr std::string_view kTokens = "tokenizer.ggml.tokens", kScores = "tokeniz
 constexpr std::uint64_t kTokenBytes = 64 * 1024, kVocabularyBytes = 256ull << 20;
 // Of one token; two of them and a space.
 constexpr std::uint64_t kMergeBytes = 2 * kTokenBytes + 1;
+// Room made before merges are read; more grows.
+constexpr std::uint64_t kReservedMerges = 1u << 19;
 // Places looked at for one entry. A half full table of 2^24 entries needs below 100 by chance.
 constexpr std::size_t kMaxSteps = 256;
 constexpr std::string_view kSpaceMark = "\xE2\x96\x81";
@@ -109,6 +111,8 @@ class Reader {
     }
     std::string joined, problem;
     bool collides = false;
+    TokenId known = 0;
+    out_.merges.reserve(std::min<std::uint64_t>(merges->count, kReservedMerges));
     hwdb::Status walked =
         for_each_text(kMerges, *merges, kMergeBytes, [&](std::uint64_t i, std::string_view text) {
           const std::size_t space = text.find(' ', 1);
@@ -122,8 +126,8 @@ class Reader {
           }
           joined.assign(text.substr(0, space)).append(text.substr(space + 1));
           if (out_.splits_at_spaces && has_inner_space(joined)) out_.splits_at_spaces = false;
-          collides = !out_.merges.add(left, right,
-                                      {static_cast<std::uint32_t>(i), out_.texts.find(joined)});
+          known = find_near(joined, known);
+          collides = !out_.merges.add(left, right, {static_cast<std::uint32_t>(i), known});
           return !collides;
         });
     if (!walked) return walked;
@@ -155,6 +159,16 @@ class Reader {
       if (!more) break;
     }
     return hwdb::Ok{};
+  }
+
+  /// Merges stand mostly in the order of the tokens that they make, several for each: a look at the
+  /// last one and its neighbour saves most searches.
+  TokenId find_near(std::string_view text, TokenId last) const {
+    for (TokenId id = std::max(last, 0); id < std::max(last, 0) + 2; ++id) {
+      const auto i = static_cast<std::size_t>(id);
+      if (i < out_.texts.size() && out_.texts[i] == text) return id;
+    }
+    return out_.texts.find(text);
   }
 
   hwdb::Error collision(std::string_view key) const {
@@ -217,6 +231,10 @@ TokenId TextTable::find(std::string_view text) const {
     }
   }
   return kNoToken;
+}
+
+void MergeTable::reserve(std::size_t n_merges) {
+  slots_.assign(slots_for(n_merges), {});
 }
 
 bool MergeTable::insert(const Slot& slot) {

@@ -66,6 +66,7 @@ struct Merge {
 /// The merges of a BPE vocabulary by their pair of tokens.
 class MergeTable {
  public:
+  void reserve(std::size_t n_merges);
   /// Keeps the first of a pair that comes twice. False when the pairs were made to collide.
   [[nodiscard]] bool add(TokenId left, TokenId right, Merge merge);
   /// Null when the pair is not merged.
@@ -82,8 +83,9 @@ class MergeTable {
            static_cast<std::uint32_t>(right);
   }
   static std::size_t hash_of(std::uint64_t pair) {
-    pair = (pair ^ pair >> 32) * 0x9E3779B97F4A7C15u;
-    return static_cast<std::size_t>(pair ^ pair >> 29);
+    pair *= 0x9E3779B97F4A7C15u;
+    pair = (pair ^ pair >> 32) * 0xC2B2AE3D27D4EB4Fu;
+    return static_cast<std::size_t>(pair >> 32);
   }
   bool insert(const Slot& slot);
   std::vector<Slot> slots_;
