@@ -60,6 +60,12 @@ constexpr std::array kDoctorExamples = {
     Examples("tokwatt doctor report.json --record tests/fixtures/machines/my-machine"),
 };
 
+constexpr std::array kSynthExamples = {
+    Examples("tokwatt synth llama-3.1-8b --quant Q4_K_M --layers 4 -o llama-4-layers.gguf"),
+    Examples("tokwatt synth qwen3-30b-a3b --layers 2 --experts 16 --vocab 32000 -o small.gguf"),
+    Examples("tokwatt synth model.gguf --quant Q8_0 -o random.gguf"),
+};
+
 constexpr unsigned kAlways = kOutput | kCatalog;
 constexpr unsigned kPlanning = kAlways | kRig | kRun | kWorkload | kMoney | kWhy;
 
@@ -84,6 +90,8 @@ constexpr std::array kCommands = {
                 kAlways | kRig | kProbe, 0, 0},
     CommandInfo{"doctor", "[REPORT]", "what was detected here and how; for bug reports",
                 kDoctorExamples, kAlways | kDoctor, 0, 1},
+    CommandInfo{"synth", "MODEL", "make a GGUF file of a model's shape with random weights",
+                kSynthExamples, kAlways | kQuant | kSynth, 1, 1},
 };
 
 }  // namespace

@@ -28,6 +28,8 @@ enum FlagGroup : unsigned {
   kGenerate = 1u << 16,  // run
   kBench = 1u << 17,
   kScore = 1u << 18,  // perplexity
+  kSynth = 1u << 19,
+  kQuantize = 1u << 20,
 };
 
 /// One command as help, dispatch and the man page see it.

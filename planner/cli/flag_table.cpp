@@ -12,6 +12,7 @@
 #include "planner/cli/command_table.h"
 #include "planner/cli/engine_flags.h"
 #include "planner/cli/flag_values.h"
+#include "planner/cli/making_flags.h"
 
 namespace cli {
 namespace {
@@ -233,7 +234,7 @@ constexpr std::array kFlags = {
          [](Text v, Options* o) { return read_word(v, kOnOff, &o->settings.flash_attn); }, "on"},
     Flag{"--parallel", "-np", "N", "sequences at once (default 1)", kRun,
          [](Text v, Options* o) { return read_count(v, 1, 4096, &o->settings.n_seq); }},
-    Flag{"--threads", "-t", "N", "CPU threads", kRun | kEngine,
+    Flag{"--threads", "-t", "N", "CPU threads", kRun | kEngine | kSynth | kQuantize,
          [](Text v, Options* o) {
            std::uint32_t threads = 0;
            Status status = read_count(v, 1, 4096, &threads);
@@ -358,7 +359,7 @@ constexpr std::array kFlags = {
            // llama-bench's -o names a format; a file of that name is ./json.
            if (o->command == "bench" && read_word(v, kBenchFormats, &o->bench.as_llama_bench))
              return Ok{};
-           return read_text(v, &o->output);
+           return read_text(v, o->command == "synth" ? &o->made_file : &o->output);
          }},
     Flag{"--why", "", "", "show the arithmetic", kWhy,
          [](Text, Options* o) { return on(&o->why); }},
@@ -411,6 +412,8 @@ std::span<const Flag> flags() {
     std::vector<Flag> all(kFlags.begin(), kFlags.end());
     const std::span<const Flag> engine = engine_flags();
     all.insert(all.end(), engine.begin(), engine.end());
+    const std::span<const Flag> making = making_flags();
+    all.insert(all.end(), making.begin(), making.end());
     return all;
   }();
   return kAll;

@@ -18,6 +18,7 @@ struct Heading {
 };
 constexpr std::array kHeadings = {
     Heading{kRig | kQuant, "what runs where"},
+    Heading{kSynth | kQuantize, "the file that is made"},
     Heading{kRun | kPlan, "as llama.cpp calls it"},
     Heading{kEngine | kGenerate | kBench | kScore, "how it runs"},
     Heading{kWorkload, "what it is used for"},

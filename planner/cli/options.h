@@ -61,6 +61,13 @@ struct Options {
   std::string save_file;
   // doctor
   std::string record_dir;
+  // synth, quantize
+  std::string made_file;  // -o of synth
+  std::uint64_t seed = 1;
+  std::optional<std::uint32_t> n_layers, n_experts;
+  std::optional<std::uint64_t> n_vocab;
+  bool force = false, dry_run = false, pure = false;
+  std::string token_embedding_type, output_tensor_type;  // "" by the preset
   // the engine
   bool mapped_weights = false;  // read from the file's pages instead of a copy laid out anew
   BenchFlags bench;
