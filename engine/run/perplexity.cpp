@@ -90,6 +90,13 @@ class ChunkRunner {
                                        models_[0]->n_vocab(), model->n_vocab()),
                            "", ""};
     }
+    const auto n_vocab = static_cast<TokenId>(models_[0]->n_vocab());
+    for (const TokenId token : tokens_) {
+      if (token < 0 || token >= n_vocab)
+        return hwdb::Error{"run.token",
+                           fmt::format("token {} is outside the vocabulary of {}", token, n_vocab),
+                           "", ""};
+    }
     return hwdb::Ok{};
   }
 

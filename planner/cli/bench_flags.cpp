@@ -42,7 +42,7 @@ bool take_range(std::string_view text, std::uint64_t least, std::uint64_t most,
   }
   if (!text.empty() || first < least || last > most || last < first) return false;
   // A step that stands still would never end.
-  if (last > first && (factor ? step < 2 || first == 0 : step < 1)) return false;
+  if (factor ? step < 2 || first == 0 : step < 1) return false;
   for (std::uint64_t value = first; value <= last; value = factor ? value * step : value + step) {
     if (out->size() == kMaxValues) return false;
     out->push_back(static_cast<std::uint32_t>(value));

@@ -199,7 +199,7 @@ std::string markdown_document(const std::vector<BenchRow>& rows, const BenchMach
   }};
   std::string head = "|", line = "|", body;
   const auto padded = [](const std::string& text, const MarkdownColumn& column) {
-    const std::string safe = report::escape_markdown(text);
+    const std::string safe = report::escape_terminal(text);
     const std::size_t wide = report::display_width(safe);
     const auto width = static_cast<std::size_t>(column.width);
     const std::string pad(wide < width ? width - wide : 0, ' ');
