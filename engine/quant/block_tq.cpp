@@ -3,10 +3,12 @@
 
 #include <algorithm>
 #include <array>
+#include <bit>
 #include <cfloat>
 #include <cmath>
 
 #include "engine/quant/block_access.h"
+#include "engine/quant/lanes.h"
 
 namespace engine::quant {
 namespace {
@@ -29,43 +31,94 @@ struct Ternary {
   std::array<std::uint8_t, 256> digits;  // 0, 1, 2 for -d, 0, d
 };
 
-// The scale whose nearest digits leave the least error: from each of a row of thresholds, the mean
-// of the weights beyond it, until the threshold is half of that mean.
+// The weights that a threshold leaves beyond it.
+struct Beyond {
+  double weight = 0, sum = 0;
+  double mean() const { return weight > 0 ? sum / weight : 0; }
+  // The squared error falls by mean * sum when these become their mean and the rest 0.
+  bool gains_more_than(const Beyond& other) const {
+    return sum * sum * other.weight > other.sum * other.sum * weight;
+  }
+};
+
+// Magnitudes in classes of 1/16 of an octave below the largest: how many, and their sum.
+class SizeClasses {
+ public:
+  void add(float size, float largest, float weight) {
+    const std::int32_t below =
+        std::bit_cast<std::int32_t>(largest) - std::bit_cast<std::int32_t>(size);
+    Beyond& of =
+        classes_[std::min<std::size_t>(static_cast<std::size_t>(below >> 19), kClasses - 1)];
+    of.weight += static_cast<double>(weight);
+    of.sum += static_cast<double>(weight) * static_cast<double>(size);
+  }
+  // The best of the thresholds between classes.
+  Beyond best() const {
+    Beyond beyond = classes_[0], best = classes_[0];
+    for (std::size_t i = 1; i < kClasses; ++i) {
+      beyond.weight += classes_[i].weight;
+      beyond.sum += classes_[i].sum;
+      if (best.weight <= 0 || beyond.gains_more_than(best)) best = beyond;
+    }
+    return best;
+  }
+
+ private:
+  static constexpr std::size_t kClasses = 128;
+  std::array<Beyond, kClasses> classes_{};
+};
+
+bool is_positive(float weight) {
+  return weight > 0 && weight <= FLT_MAX;
+}
+
+// The mean of the magnitudes above a threshold.
+float mean_above(const std::array<float, 256>& size, const std::array<float, 256>& weights,
+                 float threshold) {
+  Lanes sum = all_lanes(0), weight = all_lanes(0);
+  for (std::size_t i = 0; i < 256; i += 4) {
+    const Lanes s{size[i], size[i + 1], size[i + 2], size[i + 3]};
+    const Lanes w{weights[i], weights[i + 1], weights[i + 2], weights[i + 3]};
+    const Lanes counted = s > all_lanes(threshold) ? w : all_lanes(0);
+    sum += counted * s;
+    weight += counted;
+  }
+  const float total = weight[0] + weight[1] + weight[2] + weight[3];
+  return total > 0 ? (sum[0] + sum[1] + sum[2] + sum[3]) / total : 0;
+}
+
+// The scale whose nearest digits leave the least error. The best class to cut at is a start; then
+// the mean of what is beyond half of the last mean, which can only get better.
 Ternary fit_ternary(const float* from, const float* importance) {
-  std::array<float, 256> size;
-  float most = 0;
+  std::array<float, 256> x, size, weights;
+  std::int32_t most = 0;  // magnitudes compare like their bits
   for (std::size_t i = 0; i < 256; ++i) {
-    size[i] = std::fabs(from[i]) <= FLT_MAX ? std::fabs(from[i]) : 0.0f;
-    most = std::max(most, size[i]);
+    x[i] = std::fabs(from[i]) <= FLT_MAX ? from[i] : 0.0f;
+    size[i] = std::fabs(x[i]);
+    most = std::max(most, std::bit_cast<std::int32_t>(size[i]));
   }
-  double best = 0, best_gain = 0;
-  const auto mean_beyond = [&](double threshold) {
-    const auto beyond = static_cast<float>(threshold);
-    double sum = 0, weight = 0;
+  weights.fill(1);
+  if (importance != nullptr && std::any_of(importance, importance + 256, is_positive)) {
+    const float heaviest = *std::max_element(importance, importance + 256, [](float a, float b) {
+      return (is_positive(a) ? a : 0) < (is_positive(b) ? b : 0);
+    });
     for (std::size_t i = 0; i < 256; ++i) {
-      const double w = size[i] > beyond
-                           ? (importance != nullptr ? static_cast<double>(importance[i]) : 1.0)
-                           : 0.0;
-      sum += w * static_cast<double>(size[i]);
-      weight += w;
+      weights[i] = is_positive(importance[i]) ? importance[i] / heaviest : 0;
     }
-    if (!(weight > 0)) return 0.0;
-    const double mean = sum / weight;
-    if (mean * sum > best_gain) {
-      best_gain = mean * sum;
-      best = mean;
-    }
-    return mean;
-  };
-  for (int i = 0; i < 8; ++i) {
-    double threshold = static_cast<double>(most) * (i + 0.5) / 8;
-    for (int round = 0; round < 3; ++round) threshold = mean_beyond(threshold) / 2;
   }
-  Ternary result{.d = to_half(within_half(static_cast<float>(best))), .digits = {}};
+  const auto largest = std::bit_cast<float>(most);
+  SizeClasses classes;
+  for (std::size_t i = 0; i < 256; ++i) classes.add(size[i], largest, weights[i]);
+  auto mean = static_cast<float>(classes.best().mean());
+  for (int round = 0; round < 2; ++round) {
+    mean = std::min(mean_above(size, weights, mean / 2), largest);  // sums may overflow
+  }
+
+  Ternary result{.d = to_half(within_half(mean)), .digits = {}};
   const float half = fp16_to_float(result.d) / 2;
   for (std::size_t i = 0; i < 256; ++i) {
-    const unsigned beyond = size[i] > half ? 1 : 0;
-    result.digits[i] = static_cast<std::uint8_t>(from[i] < 0 ? 1 - beyond : 1 + beyond);
+    result.digits[i] =
+        static_cast<std::uint8_t>(1 + (x[i] > half ? 1 : 0) - (x[i] < -half ? 1 : 0));
   }
   return result;
 }

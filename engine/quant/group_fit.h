@@ -57,29 +57,37 @@ struct IntegerLevels {
   Lanes code(Lanes a) const { return nearest(a) - all_lanes(low); }
 };
 
-/// Sixteen levels in ascending order.
-struct TableLevels {
+/// Sixteen integer levels in ascending order, within -128..127. What lies half-way between two may
+/// round to either.
+class TableLevels {
+ public:
   float low, high;
-  std::array<float, 15> middles, steps;  // between a level and the next
   explicit constexpr TableLevels(const std::array<std::int8_t, 16>& levels)
-      : low(levels.front()), high(levels.back()), middles{}, steps{} {
-    for (std::size_t i = 0; i < 15; ++i) {
-      middles[i] = 0.5f * static_cast<float>(levels[i] + levels[i + 1]);
-      steps[i] = static_cast<float>(levels[i + 1] - levels[i]);
+      : low(levels.front()), high(levels.back()) {
+    // All that is in one cell of width 1/2 is nearest to the same level, because what is half-way
+    // between two integers is an edge of cells.
+    std::size_t code = 0;
+    for (std::size_t cell = 0; cell < kCells; ++cell) {
+      const float middle = (static_cast<float>(cell) + 0.5f) / 2 - 128;
+      while (code < 15 && middle > 0.5f * static_cast<float>(levels[code] + levels[code + 1]))
+        ++code;
+      level_of_cell_[cell] = levels[code];
+      code_of_cell_[cell] = static_cast<float>(code);
     }
   }
-  Lanes nearest(Lanes a) const {
-    Lanes level = all_lanes(low);
-    for (std::size_t i = 0; i < 15; ++i) {
-      level += a > all_lanes(middles[i]) ? all_lanes(steps[i]) : all_lanes(0);
-    }
-    return level;
+  Lanes nearest(Lanes a) const { return look_up(level_of_cell_, a); }
+  Lanes code(Lanes a) const { return look_up(code_of_cell_, a); }
+
+ private:
+  static constexpr std::size_t kCells = 512;
+  static Lanes look_up(const std::array<float, kCells>& table, Lanes a) {
+    const Lanes at =
+        smaller(larger(a * all_lanes(2) + all_lanes(256), all_lanes(0)), all_lanes(kCells - 1));
+    const LaneMask cell = __builtin_convertvector(at, LaneMask);  // towards 0
+    const auto entry = [&](int k) { return table[static_cast<std::size_t>(cell[k])]; };
+    return Lanes{entry(0), entry(1), entry(2), entry(3)};
   }
-  Lanes code(Lanes a) const {
-    Lanes code = all_lanes(0);
-    for (const float middle : middles) code += a > all_lanes(middle) ? all_lanes(1) : all_lanes(0);
-    return code;
-  }
+  std::array<float, kCells> level_of_cell_{}, code_of_cell_{};
 };
 
 /// x = scale * level + min.
