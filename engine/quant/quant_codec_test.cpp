@@ -41,8 +41,15 @@ std::vector<float> decode(const QuantCodec& codec, const std::vector<std::byte>&
 
 std::vector<std::byte> encode(const QuantCodec& codec, const std::vector<float>& weights,
                               const float* importance = nullptr) {
-  std::vector<std::byte> bytes(bytes_of(codec, weights.size()));
+  constexpr std::byte kUntouched{0xa5};
+  const std::size_t n_bytes = bytes_of(codec, weights.size());
+  std::vector<std::byte> bytes(n_bytes + 128, kUntouched);
   codec.encode(weights.data(), weights.size(), importance, bytes.data());
+  EXPECT_EQ(
+      std::count(bytes.begin() + static_cast<std::ptrdiff_t>(n_bytes), bytes.end(), kUntouched),
+      128)
+      << name_of(codec) << " writes beyond its blocks";
+  bytes.resize(n_bytes);
   return bytes;
 }
 
