@@ -42,6 +42,7 @@ void write_codes(const Groups<n>& groups, const Levels& levels, Lanes scale, Lan
 
 }  // namespace detail
 
+/// Codes 0..highest; scales and mins 0..highest_scale.
 template <int n>
 void fit_super_block(const float* from, const float* importance, float highest, float highest_scale,
                      const Tries& tries, AffineSuperBlock<n>& to) {
