@@ -11,6 +11,8 @@ namespace engine {
 namespace {
 
 constexpr std::string_view kLetters = "etaoinshrdlucmfwypvbgkjqxz";
+// llama.cpp looks for it in every model with Phi 3 in its name.
+constexpr std::string_view kEndOfText = "<|endoftext|>";
 constexpr std::string_view kSpaceMark = "\u2581";  // before a word in SentencePiece
 enum TokenKind : std::int32_t { kNormal = 1, kUnknown = 2, kControl = 3, kByte = 6 };
 
@@ -62,6 +64,7 @@ Vocabulary sentence_pieces(std::uint64_t n) {
   for (int byte = 0; byte < 256; ++byte) v.add(fmt::format("<0x{:02X}>", byte), kByte);
   v.bos = 1;
   v.eos = 2;
+  v.add(std::string(kEndOfText), kControl);
   const std::uint64_t first = v.tokens.size();
   if (first < n) v.add(std::string(kSpaceMark), kNormal);
   for (char c = '!'; c <= '~' && v.tokens.size() < n; ++c) {
@@ -99,7 +102,7 @@ Vocabulary byte_pairs(std::uint64_t n) {
   v.bos = static_cast<std::uint32_t>(n - 2);
   v.eos = static_cast<std::uint32_t>(n - 1);
   v.add("<|begin_of_text|>", kControl);
-  v.add("<|endoftext|>", kControl);
+  v.add(std::string(kEndOfText), kControl);
   return v;
 }
 
