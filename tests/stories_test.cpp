@@ -32,8 +32,9 @@ const Tokens kGreedyQ4 = {432, 383, 286, 261, 376, 298, 315, 421, 395, 317, 426,
                           357, 343, 269, 279, 380, 418, 422, 432, 398, 358, 286, 399, 393,
                           426, 13,  438, 310, 439, 419, 357, 343, 267, 341, 311, 267};
 
-/// One file and what is expected of it. The figures of llama.cpp were made with one thread, without
-/// flash attention and with an F16 cache.
+/// One file and what llama.cpp says of it. In quantized files both programs round activations to 8
+/// bits, in a model so narrow that the last bit of a cached key moves a logit by a tenth:
+/// llama.cpp's own variants are 0.3 % of perplexity apart.
 struct Story {
   const char* name;
   bool floats;        // weights that are computed with as they are
@@ -61,9 +62,10 @@ class Stories : public testing::TestWithParam<Story> {
     ASSERT_TRUE(opened) << opened.error().what;
     model_ = *std::move(opened);
   }
-  std::unique_ptr<engine::Context> context(std::uint32_t n_ctx) {
+  std::unique_ptr<engine::Context> context(const char* cache) {
     engine::ContextOptions how;
-    how.n_ctx = n_ctx;
+    how.n_ctx = 128;
+    how.type_k = how.type_v = hwdb::tensor_type(cache);
     auto made = engine::Context::make(*model_, pool_, how);
     EXPECT_TRUE(made) << made.error().what;
     return made ? *std::move(made) : nullptr;
@@ -78,26 +80,32 @@ TEST_P(Stories, TellsTheSameStory) {
   ASSERT_NE(model_->tokenizer(), nullptr);
   const Tokens prompt = model_->tokenizer()->encode("Once upon a time", {});
   EXPECT_EQ(prompt, kPrompt);
-  const auto run = context(128);
+  const auto run = context("F16");
   std::vector<engine::BatchToken> batch;
   for (const engine::TokenId token : prompt) batch.push_back({token, 0, false});
   batch.back().wants_logits = true;
-  ASSERT_TRUE(run->decode(batch));
-  Tokens told;
-  std::vector<double> ln_p;
-  while (told.size() < kGreedy.size()) {
-    told.push_back(engine::greedy_token(run->logits(0)));
-    ln_p.push_back(engine::log_probability(run->logits(0), told.back()));
-    batch = {{told.back(), 0, true}};
-    ASSERT_TRUE(run->decode(batch));
-  }
-  EXPECT_EQ(told, std::string(story.name).find("Q4_0") == std::string::npos ? kGreedy : kGreedyQ4);
+  const bool q4 = std::string(story.name).find("Q4_0") != std::string::npos;
   double sum = 0;
-  for (const double p : ln_p) sum += p;
-  RecordProperty("sum_ln_p", std::to_string(sum));
-  // Floats: rounding alone. Else activations are rounded to 8 bits here and there, each in its own
-  // way, which moves a logit by some hundredths.
-  EXPECT_NEAR(ln_p.front(), story.first_ln_p, story.floats ? 2e-4 : 5e-3);
+  int others = 0;
+  // Along llama.cpp's story, so that one close call does not make all that follows another one.
+  for (const engine::TokenId expected : q4 ? kGreedyQ4 : kGreedy) {
+    ASSERT_TRUE(run->decode(batch));
+    const auto logits = run->logits(0);
+    const double ln_p = engine::log_probability(logits, expected);
+    if (batch.size() > 1) {
+      EXPECT_NEAR(ln_p, story.first_ln_p, story.floats ? 2e-4 : 5e-3);
+    }
+    sum += ln_p;
+    const engine::TokenId chosen = engine::greedy_token(logits);
+    if (chosen != expected) {
+      ++others;
+      EXPECT_LT(engine::log_probability(logits, chosen) - ln_p, 0.25) << chosen;
+    }
+    batch = {{expected, 0, true}};
+  }
+  // With the weights of Q4_0 decoded to F32 there is one, too: it is llama.cpp that rounds to the
+  // other side.
+  EXPECT_LE(others, q4 ? 1 : 0);
   EXPECT_NEAR(sum, story.sum_ln_p, story.floats ? 0.02 : 0.005 * 64);
 }
 
@@ -111,25 +119,20 @@ TEST_P(Stories, IsAsGoodAtATextAsItShouldBe) {
   if (whole.ends_with('\n')) whole.pop_back();
   const Tokens tokens = model_->tokenizer()->encode(whole, {});
   EXPECT_EQ(tokens.size(), 759u);
-  const auto run = context(128);
+  const auto run = context("F32");
   engine::ContextModel scored(*model_, *run);
   const auto result = engine::measure_perplexity(scored, pool_, tokens,
                                                  {.n_ctx = 128, .bos = model_->tokenizer()->bos()});
   ASSERT_TRUE(result) << result.error().what;
   EXPECT_EQ(result->n_scored, 315u);
   const double got = result->perplexity.value;
-  if (story.floats) {
-    EXPECT_NEAR(got, story.perplexity, 0.002);
-  } else {
-    EXPECT_NEAR(got, story.exact, 0.005 * story.exact);
-  }
+  const double tolerance = story.floats ? 0.002 : 0.005 * story.perplexity;
+  EXPECT_NEAR(got, story.perplexity, tolerance);
+  EXPECT_NEAR(got, story.exact, tolerance);
   // llama-perplexity says 0.40967 of the first.
   if (std::string(story.name) == "stories260K.gguf") {
     EXPECT_NEAR(result->perplexity.error, 0.40967, 5e-4);
   }
-  std::printf("%s: %.4f, llama.cpp %.4f (%+.2f %%), exact %.4f (%+.2f %%)\n", story.name, got,
-              story.perplexity, 100 * (got / story.perplexity - 1), story.exact,
-              100 * (got / story.exact - 1));
 }
 
 INSTANTIATE_TEST_SUITE_P(Files, Stories, testing::ValuesIn(kStories), [](const auto& test) {
