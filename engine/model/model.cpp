@@ -66,7 +66,6 @@ Status check_shape(const hwdb::ModelFile& file) {
   if (s.indexer) lacking = "a sparse-attention index";
   if (s.attn_output_gate) lacking = "a gate on attention's output";
   if (s.kv_shared_layers > 0) lacking = "layers that share a cache";
-  if (s.qk_norm == hwdb::ModelShape::QkNorm::per_head) lacking = "norms of its own for every head";
   if (s.alibi) lacking = "linear position biases";
   if (s.expert_latent_dim > 0) lacking = "experts in a space of their own";
   if (s.dense_ffn_beside_experts) lacking = "a dense FFN beside experts";

@@ -84,10 +84,15 @@ struct ScalingReading {
   double score_factor = 1;
 };
 
-ScalingReading read_scaling(KeyReader& keys, const hwdb::ModelShape& shape) {
+ScalingReading read_scaling(KeyReader& keys, const hwdb::ModelShape& shape,
+                            const RunTraits& traits) {
   ScalingReading reading;
   RopeScaling& s = reading.scaling;
   s.freq_base = shape.rope.freq_base > 0 ? shape.rope.freq_base : 10000;
+  if (const double alpha = keys.number_or("rope.scaling.alpha", 0); alpha > 0) {
+    const double width = shape.head_dim_k;
+    s.freq_base *= std::pow(alpha, width / std::max(width - 2, 1.0));
+  }
   s.factor = shape.rope.factor > 0 ? shape.rope.factor : 1;
   s.original_context =
       shape.rope.original_context > 0 ? shape.rope.original_context : shape.n_ctx_train.value_or(0);
@@ -98,9 +103,10 @@ ScalingReading read_scaling(KeyReader& keys, const hwdb::ModelShape& shape) {
   if (extrapolation >= 0) s.extrapolation = extrapolation;
   s.magnitude = keys.number_or("rope.scaling.attn_factor", 1);
   if (!s.yarn) return reading;
-  // Files hold a tenth of the multiplier m. The rotation takes the ratio of sharpenings for 1 (or,
-  // with latent attention, for m itself) and for m; with latent attention the scores take m.
-  const double m = keys.number_or("rope.scaling.yarn_log_multiplier", 0) * 10;
+  // The rotation takes the ratio of sharpenings for 1 (or, with latent attention, for the
+  // multiplier m itself) and for m; with latent attention the scores take m.
+  const double m = keys.number_or("rope.scaling.yarn_log_multiplier", 0) *
+                   (traits.yarn_multiplier_in_tenths ? 10 : 1);
   if (m != 0) {
     const double own = shape.mla && m != 1 ? m : 1;
     s.magnitude *= yarn_sharpening(s.factor, own) / yarn_sharpening(s.factor, m);
@@ -122,7 +128,7 @@ std::uint32_t rotated_width(const hwdb::ModelShape& shape) {
 
 void read_ropes(KeyReader& keys, const hwdb::ModelShape& shape, const RopeFactors& factors,
                 ModelParams* params) {
-  const ScalingReading reading = read_scaling(keys, shape);
+  const ScalingReading reading = read_scaling(keys, shape, *params->traits);
   params->attention_scale *= static_cast<float>(reading.score_factor);
   if (params->traits->no_rope) return;
   const std::uint32_t n = rotated_width(shape);
@@ -145,7 +151,14 @@ void read_ropes(KeyReader& keys, const hwdb::ModelShape& shape, const RopeFactor
   if (params->traits->sliding_rope_unscaled) {
     RopeScaling sliding = reading.scaling;
     sliding.factor = 1;
-    sliding.freq_base = shape.rope.freq_base_swa > 0 ? shape.rope.freq_base_swa : 10000;
+    sliding.magnitude = 1;
+    sliding.yarn = false;
+    const float other = params->traits->default_sliding_rope_base;
+    if (shape.rope.freq_base_swa > 0) {
+      sliding.freq_base = shape.rope.freq_base_swa;
+    } else if (other > 0) {
+      sliding.freq_base = static_cast<double>(other);
+    }
     params->rope_sliding = make_rope_table(sliding, n);
   } else if (shape.rope.freq_base_swa > 0 && shape.rope.freq_base_swa != shape.rope.freq_base) {
     RopeScaling sliding = full;
@@ -204,6 +217,29 @@ void check_groups(KeyReader& keys, const hwdb::ModelShape& shape, const ModelPar
   }
 }
 
+void read_temperature(KeyReader& keys, const hwdb::ModelShape& shape, ModelParams* params) {
+  const auto scale = keys.nonzero("attention.temperature_scale");
+  if (!scale) return;
+  const std::uint64_t step = keys.integer("attention.temperature_length").value_or(0);
+  const std::uint64_t original =
+      shape.rope.original_context > 0 ? shape.rope.original_context : shape.n_ctx_train.value_or(0);
+  params->temperature_scale = static_cast<float>(*scale);
+  params->temperature_step = static_cast<std::uint32_t>(
+      std::clamp<std::uint64_t>(step > 0 ? step : original, 1, ~std::uint32_t{0}));
+}
+
+bool is_layer_norm(const hwdb::ModelShape& shape, const RunTraits& traits) {
+  switch (traits.norm) {
+    case RunTraits::NormKind::layer:
+      return true;
+    case RunTraits::NormKind::root_mean_square:
+      return false;
+    case RunTraits::NormKind::as_file:
+      break;
+  }
+  return shape.norm == hwdb::ModelShape::Norm::layernorm;
+}
+
 float attention_scale_of(KeyReader& keys, const hwdb::ModelShape& shape, const RunTraits& traits) {
   if (const auto given = keys.nonzero("attention.scale")) return static_cast<float>(*given);
   double width = shape.mla ? shape.mla->qk_nope_dim + shape.mla->qk_rope_dim : shape.head_dim_k;
@@ -260,14 +296,17 @@ Result<ModelParams> read_model_params(const hwdb::GgufFile& gguf, const hwdb::Mo
   const RunTraits& traits = *params.traits;
   KeyReader keys(gguf, shape.architecture);
   params.layers = hwdb::layers_of(shape);
-  const bool layernorm = shape.norm == hwdb::ModelShape::Norm::layernorm;
+  params.layer_norm = is_layer_norm(shape, traits);
   const std::string_view eps_key =
-      layernorm ? "attention.layer_norm_epsilon" : "attention.layer_norm_rms_epsilon";
+      params.layer_norm ? "attention.layer_norm_epsilon" : "attention.layer_norm_rms_epsilon";
   const auto eps = keys.number(eps_key);
   if (!eps) keys.fail("model.missing_key", eps_key, "is missing, and the norms need it");
   if (eps && !(*eps > 0)) keys.fail("model.range", eps_key, "is not positive");
   params.norm_eps = static_cast<float>(eps.value_or(1e-5));
+  params.parallel_ffn = keys.boolean("use_parallel_residual").value_or(traits.parallel_ffn);
   params.attention_scale = attention_scale_of(keys, shape, traits);
+  params.qkv_clamp = static_cast<float>(keys.number_or("attention.clamp_kqv", 0));
+  read_temperature(keys, shape, &params);
   params.attention_softcap = static_cast<float>(
       keys.number_or("attn_logit_softcapping", traits.default_attention_softcap));
   params.final_softcap =

@@ -25,8 +25,14 @@ struct ModelParams {
   const RunTraits* traits = nullptr;
   std::vector<hwdb::LayerShape> layers;
   float norm_eps = 1e-5f;
+  bool layer_norm = false;  // by mean and variance; else by the root mean square
+  bool parallel_ffn = false;
   float attention_scale = 0;  // of the scores, one for all layers
   float attention_softcap = 0, final_softcap = 0;
+  float qkv_clamp = 0;  // queries, keys and values stay within +- this; 0: no limit
+  /// Queries grow by 1 + temperature_scale * ln(1 + floor(position / temperature_step)); 0: never.
+  float temperature_scale = 0;
+  std::uint32_t temperature_step = 1;
   float embedding_scale = 1, residual_scale = 1, logit_scale = 1;
 
   /// Full layers, and layers with a window where those turn differently. `rope_long` replaces

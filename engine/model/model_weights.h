@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "engine/cpu/mat_mul.h"
+#include "hwdb/model.h"
 #include "hwdb/quant_format.h"
 #include "hwdb/result.h"
 
@@ -24,11 +25,12 @@ struct Matrix {
   }
 };
 
-/// A norm's scale and shift; no scale: there is no such norm.
+/// A norm's scale and shift; no scale: there is no such norm, unless it has none by design.
 struct Norm {
   const float* weight = nullptr;
   const float* bias = nullptr;
-  explicit operator bool() const { return weight != nullptr; }
+  bool without_weight = false;
+  explicit operator bool() const { return weight != nullptr || without_weight; }
 };
 
 /// The tensors of one layer; what the layer does not have is empty. Matrices that a file holds in
@@ -38,8 +40,8 @@ struct LayerWeights {
 
   Matrix q, k, v, attn_output;
   Norm q_norm, k_norm;
-  bool qk_norm_over_all_heads = false;  // else head by head
-  const float* sinks = nullptr;         // a score a head
+  hwdb::ModelShape::QkNorm qk_norm = hwdb::ModelShape::QkNorm::none;
+  const float* sinks = nullptr;  // a score a head
 
   // Latent attention: q_a (with its norm) and q_b in place of q; kv_a gives latent and rotary key.
   Matrix q_a, q_b, kv_a;

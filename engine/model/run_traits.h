@@ -17,15 +17,28 @@ struct RunTraits {
   /// Which elements of a head turn together; absent position embeddings have no_rope.
   cpu::Rope::Pairs rope_pairs = cpu::Rope::Pairs::adjacent;
   bool no_rope = false;
-  std::uint32_t no_rope_every = 0;     // every n-th layer does not turn; 0: all do
-  bool sliding_rope_unscaled = false;  // layers with a window turn by rope.freq_base_swa, unscaled
+  std::uint32_t no_rope_every = 0;      // every n-th layer does not turn; 0: all do
+  bool rope_only_with_window = false;   // where some layers have a window, only those turn
+  bool sliding_rope_unscaled = false;   // layers with a window turn by rope.freq_base_swa, unscaled
+  float default_sliding_rope_base = 0;  // of those, where the file gives none; 0: as full layers
+  bool qk_norm_after_rope = false;      // norms of queries and keys see them turned
+  bool yarn_multiplier_in_tenths = false;  // rope.scaling.yarn_log_multiplier holds a tenth of it
+
+  /// How vectors are normalized: by mean and variance where the file's norms have a shift (else by
+  /// the root mean square), always so, or never so.
+  enum class NormKind { as_file, layer, root_mean_square };
+  NormKind norm = NormKind::as_file;
+  bool norms_without_weights = false;  // the file has no tensors for them
 
   cpu::Activation activation = cpu::Activation::silu;
   bool scale_embedding_by_width = false;  // times sqrt(n_embd)
   /// Names of norms after attention and after the FFN, "" none, and of the one before the FFN.
   std::string_view norm_after_attention = "", norm_before_ffn = "ffn_norm", norm_after_ffn = "";
   std::string_view norm_before_attention = "attn_norm";
-  bool parallel_ffn = false;  // the FFN reads what attention read
+  /// The FFN reads the stream as attention found it: through its own norm, or what attention read
+  /// where it has none. Files may say otherwise by use_parallel_residual.
+  bool parallel_ffn = false;
+  bool parallel_ffn_without_norm = false;  // so in files whose FFN has no norm of its own
   /// Caps where the file gives none; 0: no cap.
   float default_attention_softcap = 0, default_final_softcap = 0;
   /// At this many layers the attention scale is by n_embd / n_heads and not by the head's width; 0:

@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include <array>
+#include <tuple>
 #include <utility>
 
 #include "hwdb/text_escape.h"
@@ -100,25 +101,37 @@ class Finder {
     floats_if_there(fmt::format("{}.bias", name), n, &target->bias, n_rows);
   }
 
-  void norm(std::string_view name, std::uint64_t n, Norm* target) {
-    floats(fmt::format("{}.weight", name), n, &target->weight);
-    floats_if_there(fmt::format("{}.bias", name), n, &target->bias);
+  void norm(std::string_view name, std::uint64_t n, Norm* target, std::uint64_t n_rows = 1) {
+    if (params_.traits->norms_without_weights) {
+      target->without_weight = true;
+      return;
+    }
+    floats(fmt::format("{}.weight", name), n, &target->weight, n_rows);
+    floats_if_there(fmt::format("{}.bias", name), n, &target->bias, n_rows);
   }
   void norm_if_there(std::string_view name, std::uint64_t n, Norm* target) {
-    if (!name.empty() && has(fmt::format("{}.weight", name))) norm(name, n, target);
+    if (name.empty()) return;
+    const bool there = has(fmt::format("{}.weight", name));
+    if (there || params_.traits->norms_without_weights) norm(name, n, target);
   }
 
   void find_layer(const LayerShape& layer, LayerWeights* w) {
     const RunTraits& traits = *params_.traits;
     const std::uint64_t d = shape_.n_embd;
-    norm_if_there(traits.norm_before_attention, d, &w->before_attention);
+    // A parallel FFN may share its norm with attention.
+    const bool shared =
+        params_.parallel_ffn && !has(fmt::format("{}.weight", traits.norm_before_attention));
+    norm_if_there(shared ? traits.norm_before_ffn : traits.norm_before_attention, d,
+                  &w->before_attention);
     norm_if_there(traits.norm_after_attention, d, &w->after_attention);
-    norm_if_there(traits.norm_before_ffn, d, &w->before_ffn);
+    if (!shared) norm_if_there(traits.norm_before_ffn, d, &w->before_ffn);
     norm_if_there(traits.norm_after_ffn, d, &w->after_ffn);
     if (layer.kind == hwdb::LayerKind::mla) {
       find_latent_attention(layer, w);
-    } else {
+    } else if (layer.kind != hwdb::LayerKind::none) {
       find_attention(layer, w);
+    } else if (has("attn_output.weight")) {
+      fail(prefix_ + "attn_output.weight", "mixes nothing, which the engine does not run");
     }
     if (layer.n_experts > 0) {
       find_experts(layer, w);
@@ -145,13 +158,20 @@ class Finder {
     const std::uint64_t out = std::uint64_t{layer.n_heads} * layer.head_dim_v;
     matrix("attn_output.weight", out, d, &w->attn_output);
     bias("attn_output", d, &w->attn_output);
-    if (has("attn_q_norm.weight")) {
-      const bool full = shape_.qk_norm == hwdb::ModelShape::QkNorm::full_width;
-      w->qk_norm_over_all_heads = full;
-      norm("attn_q_norm", full ? q : layer.head_dim_k, &w->q_norm);
-      norm("attn_k_norm", full ? k : layer.head_dim_k, &w->k_norm);
-    }
+    if (has("attn_q_norm.weight")) find_qk_norms(layer, w);
     floats_if_there("attn_sinks.weight", layer.n_heads, &w->sinks);
+  }
+
+  void find_qk_norms(const LayerShape& layer, LayerWeights* w) {
+    using QkNorm = hwdb::ModelShape::QkNorm;
+    w->qk_norm = shape_.qk_norm;
+    for (const auto& [name, n_heads, target] :
+         {std::tuple{"attn_q_norm", layer.n_heads, &w->q_norm},
+          std::tuple{"attn_k_norm", layer.n_kv_heads, &w->k_norm}}) {
+      const std::uint64_t head = layer.head_dim_k;
+      norm(name, w->qk_norm == QkNorm::full_width ? n_heads * head : head, target,
+           w->qk_norm == QkNorm::per_head ? n_heads : 1);
+    }
   }
 
   void find_fused_qkv(std::uint64_t q, std::uint64_t k, std::uint64_t v, LayerWeights* w) {

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: MIT
 // The attention half of a layer.
 #include <algorithm>
+#include <cmath>
 #include <tuple>
+#include <utility>
 
 #include "engine/run/forward_pass.h"
 
@@ -13,6 +15,7 @@ const RopeTable* ForwardPass::rope_of(std::size_t layer) const {
   if (traits.no_rope) return nullptr;
   if (traits.no_rope_every > 0 && (layer + 1) % traits.no_rope_every == 0) return nullptr;
   if (params.layers[layer].window > 0) return &params.rope_sliding;
+  if (traits.rope_only_with_window && model_->shape().sliding_window > 0) return nullptr;
   const bool stretched = params.rope_long_from > 0 && n_ctx_ > params.rope_long_from;
   return stretched ? &params.rope_long : &params.rope;
 }
@@ -29,21 +32,35 @@ void ForwardPass::turn(const RopeTable& table, std::uint32_t n_heads, std::uint3
 void ForwardPass::attention(std::size_t layer, const KvCache& cache) {
   const LayerWeights& weights = model_->weights().layers[layer];
   const std::uint32_t d = model_->shape().n_embd;
+  const hwdb::LayerKind kind = model_->params().layers[layer].kind;
+  if (kind == hwdb::LayerKind::none) return;
   attention_input_ = x_;
   if (weights.before_attention) {
     normalize(weights.before_attention, x_, n_tokens_, d, d, normed_);
     attention_input_ = normed_;
   }
   input_.set(attention_input_, n_tokens_, d, d);
-  if (model_->params().layers[layer].kind == hwdb::LayerKind::mla) {
+  if (kind == hwdb::LayerKind::mla) {
     latent_attention(layer, cache);
   } else {
     plain_attention(layer, cache);
   }
 }
 
-void ForwardPass::attend(std::size_t layer, const KvCache& cache, const float* q, float* out) {
+/// Far from the start, queries grow: scores of many keys would flatten.
+void ForwardPass::sharpen(float* q, std::size_t width) {
+  const ModelParams& params = model_->params();
+  if (params.temperature_scale == 0) return;
+  pool_->for_each(n_tokens_, [&](std::size_t t, unsigned) {
+    const auto steps = static_cast<float>(positions_[t] / params.temperature_step);
+    const float factor = 1 + params.temperature_scale * std::log1p(steps);
+    for (std::size_t i = t * width; i < (t + 1) * width; ++i) q[i] *= factor;
+  });
+}
+
+void ForwardPass::attend(std::size_t layer, const KvCache& cache, float* q, float* out) {
   const hwdb::LayerShape& shape = model_->params().layers[layer];
+  sharpen(q, std::size_t{shape.n_heads} * cache.layer(layer).head_dim_k);
   const cpu::Attention attention{
       .kv = cache.layer(layer),
       .n_heads = shape.n_heads,
@@ -53,6 +70,28 @@ void ForwardPass::attend(std::size_t layer, const KvCache& cache, const float* q
       .chunk = shape.kind == hwdb::LayerKind::chunked_attention ? shape.window : 0,
       .sinks = model_->weights().layers[layer].sinks};
   cpu::attend(*pool_, attention, places_, q, out);
+}
+
+void ForwardPass::normalize_qk(std::size_t layer) {
+  using QkNorm = hwdb::ModelShape::QkNorm;
+  const LayerWeights& weights = model_->weights().layers[layer];
+  const hwdb::LayerShape& shape = model_->params().layers[layer];
+  const std::uint32_t head = shape.head_dim_k;
+  const auto normalize_heads = [&](const Norm& norm, std::uint32_t n_heads, float* x) {
+    const std::uint32_t width = n_heads * head;
+    if (weights.qk_norm == QkNorm::full_width) {
+      normalize(norm, x, n_tokens_, width, width, x);
+    } else if (weights.qk_norm == QkNorm::per_head_dim) {
+      normalize(norm, x, std::size_t{n_tokens_} * n_heads, head, head, x);
+    } else {
+      for (std::uint32_t at = 0; at < width; at += head) {
+        const Norm own{norm.weight + at, norm.bias != nullptr ? norm.bias + at : nullptr};
+        normalize(own, x + at, n_tokens_, head, width, x + at);
+      }
+    }
+  };
+  if (weights.q_norm) normalize_heads(weights.q_norm, shape.n_heads, q_);
+  if (weights.k_norm) normalize_heads(weights.k_norm, shape.n_kv_heads, k_);
 }
 
 void ForwardPass::plain_attention(std::size_t layer, const KvCache& cache) {
@@ -73,23 +112,23 @@ void ForwardPass::plain_attention(std::size_t layer, const KvCache& cache) {
                          .bias = matrix->bias});
   }
   cpu::multiply(*pool_, products_);
-  if (weights.q_norm) {
-    const std::size_t n = n_tokens_;
-    if (weights.qk_norm_over_all_heads) {
-      normalize(weights.q_norm, q_, n, q_width, q_width, q_);
-      normalize(weights.k_norm, k_, n, k_width, k_width, k_);
-    } else {
-      const std::uint32_t head = shape.head_dim_k;
-      normalize(weights.q_norm, q_, n * shape.n_heads, head, head, q_);
-      normalize(weights.k_norm, k_, n * shape.n_kv_heads, head, head, k_);
+  if (const float most = model_->params().qkv_clamp; most > 0) {
+    for (const auto& [x, width] :
+         {std::pair{q_, q_width}, std::pair{k_, k_width}, std::pair{v_, v_width}}) {
+      std::transform(x, x + std::size_t{n_tokens_} * width, x,
+                     [=](float value) { return std::clamp(value, -most, most); });
     }
   }
+  const bool norm_last = model_->params().traits->qk_norm_after_rope;
+  if (!norm_last) normalize_qk(layer);
   if (const RopeTable* table = rope_of(layer)) {
     turn(*table, shape.n_heads, shape.head_dim_k, q_width, q_);
     turn(*table, shape.n_kv_heads, shape.head_dim_k, k_width, k_);
   }
+  if (norm_last) normalize_qk(layer);
   cpu::store_kv(*pool_, cache.layer(layer), places_, k_, v_);
   attend(layer, cache, q_, attended_);
+  prepare_parallel_ffn(weights);
   add_to_stream(weights.attn_output, attended_, shape.n_heads * shape.head_dim_v,
                 weights.after_attention);
 }

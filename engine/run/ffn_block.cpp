@@ -7,13 +7,29 @@
 
 namespace engine {
 
+bool ForwardPass::is_parallel(const LayerWeights& weights) const {
+  const ModelParams& params = model_->params();
+  return params.parallel_ffn || (params.traits->parallel_ffn_without_norm && !weights.before_ffn);
+}
+
+/// Leaves in normed_ what a parallel FFN reads, while the stream is as attention found it.
+void ForwardPass::prepare_parallel_ffn(const LayerWeights& weights) {
+  if (!is_parallel(weights)) return;
+  const std::uint32_t d = model_->shape().n_embd;
+  if (weights.before_ffn) {
+    normalize(weights.before_ffn, x_, n_tokens_, d, d, normed_);
+  } else if (attention_input_ != normed_) {
+    std::copy_n(attention_input_, std::size_t{n_tokens_} * d, normed_);
+  }
+}
+
 void ForwardPass::feed_forward(std::size_t layer) {
   const LayerWeights& weights = model_->weights().layers[layer];
   const hwdb::LayerShape& shape = model_->params().layers[layer];
   const std::uint32_t d = model_->shape().n_embd;
   if (!weights.up && !weights.has_experts()) return;
-  if (model_->params().traits->parallel_ffn) {
-    input_.set(attention_input_, n_tokens_, d, d);
+  if (is_parallel(weights)) {
+    input_.set(normed_, n_tokens_, d, d);
   } else if (weights.before_ffn) {
     normalize(weights.before_ffn, x_, n_tokens_, d, d, normed_);
     input_.set(normed_, n_tokens_, d, d);

@@ -170,7 +170,7 @@ Status ForwardPass::embed(std::span<const TokenId> tokens) {
 void ForwardPass::normalize(const Norm& norm, const float* from, std::size_t n_rows,
                             std::uint32_t width, std::size_t stride, float* to) {
   const float eps = model_->params().norm_eps;
-  if (model_->shape().norm == hwdb::ModelShape::Norm::layernorm) {
+  if (model_->params().layer_norm) {
     cpu::layer_norm(*pool_, from, n_rows, width, stride, norm.weight, norm.bias, eps, to);
   } else {
     cpu::rms_norm(*pool_, from, n_rows, width, stride, norm.weight, eps, to);

@@ -56,13 +56,17 @@ class ForwardPass {
   void plain_attention(std::size_t layer, const KvCache& cache);
   void latent_attention(std::size_t layer, const KvCache& cache);
   void latent_queries(std::size_t layer, std::uint32_t head_dim);
-  void attend(std::size_t layer, const KvCache& cache, const float* q, float* out);
+  void normalize_qk(std::size_t layer);
+  void sharpen(float* q, std::size_t width);
+  void attend(std::size_t layer, const KvCache& cache, float* q, float* out);
   void heads_product(const Matrix& matrix, const float* x, std::size_t x_stride, float* y,
                      std::uint32_t y_dim);
   /// x += what `matrix` makes of `from`, through the norm after it where there is one.
   void add_to_stream(const Matrix& matrix, const float* from, std::uint32_t width,
                      const Norm& after);
   void finish_stream(const float* from, const Norm& after);
+  bool is_parallel(const LayerWeights& weights) const;
+  void prepare_parallel_ffn(const LayerWeights& weights);
   void feed_forward(std::size_t layer);
   void dense_ffn(const Matrix& gate, const Matrix& up);
   void experts(std::size_t layer);

@@ -65,8 +65,11 @@ Result<KvCache> KvCache::make(const hwdb::ModelShape& shape, const std::vector<L
   for (std::size_t i = 0; i < layers.size(); ++i) {
     cpu::LayerKv kv = heads_of(shape, layers[i], request);
     const bool latent = layers[i].kind == hwdb::LayerKind::mla && shape.mla->split_kv_b;
-    if (!cpu::can_cache(kv.type_k, kv.head_dim_k)) return refused(kv.type_k, kv.head_dim_k);
-    if (!latent && !cpu::can_cache(kv.type_v, kv.head_dim_v)) {
+    const bool caches = layers[i].kind != hwdb::LayerKind::none;
+    if (caches && !cpu::can_cache(kv.type_k, kv.head_dim_k)) {
+      return refused(kv.type_k, kv.head_dim_k);
+    }
+    if (caches && !latent && !cpu::can_cache(kv.type_v, kv.head_dim_v)) {
       return refused(kv.type_v, kv.head_dim_v);
     }
     kv.n_cells = static_cast<std::uint32_t>((*sizes)[i].cells);
