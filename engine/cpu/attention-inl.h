@@ -3,8 +3,8 @@
 
 #include "engine/cpu/attention_scores-inl.h"
 
-/// The whole of attention for one set of instructions: S are its vectors (simd_<isa>.h), D its
-/// products of int8. Keys go by in tiles of kTileKeys: scores, softmax so far, values.
+/// The whole of attention for one set of instructions: S are its vectors (vectors_<isa>-inl.h), D
+/// its products of int8. Keys go by in tiles of kTileKeys: scores, softmax so far, values.
 namespace engine::cpu {
 namespace {
 

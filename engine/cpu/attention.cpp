@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "engine/cpu/attention_kernels.h"
+#include "engine/cpu/isa.h"
 
 namespace engine::cpu {
 namespace {
@@ -35,7 +36,31 @@ std::size_t row_bytes(hwdb::TensorType type, std::uint32_t head_dim) {
 }
 
 const AttentionKernels& kernels() {
-  return *plain_attention();
+  const AttentionKernels* found = nullptr;
+  switch (current_isa()) {
+    case Isa::plain:
+      break;
+    case Isa::avx2:
+      found = avx2_attention();
+      break;
+    case Isa::avx_vnni:
+      found = avx_vnni_attention();
+      break;
+    case Isa::avx512:
+      found = avx512_attention();
+      break;
+    case Isa::avx512_vnni:
+      found = avx512_vnni_attention();
+      break;
+    case Isa::neon:
+      found = neon_attention();
+      break;
+    case Isa::neon_dotprod:
+    case Isa::neon_i8mm:
+      found = neon_dotprod_attention();
+      break;
+  }
+  return found != nullptr ? *found : *plain_attention();
 }
 
 constexpr std::size_t kAlignment = 64;

@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: MIT
 #include "engine/cpu/attention-inl.h"
-#include "engine/cpu/simd_plain.h"
+#include "engine/cpu/vectors_plain-inl.h"
 
 namespace engine::cpu {
 namespace {
 
-struct DotPlain {
+struct PlainDot {
   struct Sum {
-    std::int32_t lane[SimdPlain::kWidth];
+    std::int32_t lane[PlainVectors::kWidth];
   };
   struct Keys {
     const std::byte* words;
@@ -21,7 +21,7 @@ struct DotPlain {
   static Keys load_keys(const std::byte* p) { return {p}; }
   static Query load_query(const std::byte* p) { return {p}; }
   static Sum dot(Sum sum, Keys keys, Query query) {
-    for (int lane = 0; lane < SimdPlain::kWidth; ++lane) {
+    for (int lane = 0; lane < PlainVectors::kWidth; ++lane) {
       for (int i = 0; i < 4; ++i) {
         sum.lane[lane] += static_cast<std::int8_t>(keys.words[4 * lane + i]) *
                           static_cast<std::int8_t>(query.word[i]);
@@ -29,14 +29,14 @@ struct DotPlain {
     }
     return sum;
   }
-  static SimdPlain::F to_floats(Sum x) {
-    SimdPlain::F floats = SimdPlain::zero();
-    for (int i = 0; i < SimdPlain::kWidth; ++i) floats[i] = static_cast<float>(x.lane[i]);
+  static PlainVectors::F to_floats(Sum x) {
+    PlainVectors::F floats = PlainVectors::zero();
+    for (int i = 0; i < PlainVectors::kWidth; ++i) floats[i] = static_cast<float>(x.lane[i]);
     return floats;
   }
 };
 
-constexpr AttentionKernels kKernels = attention_kernels<SimdPlain, DotPlain>();
+constexpr AttentionKernels kKernels = attention_kernels<PlainVectors, PlainDot>();
 
 }  // namespace
 

@@ -6,12 +6,31 @@
 #include <cmath>
 
 #include "engine/cpu/elementwise_kernels.h"
+#include "engine/cpu/isa.h"
 
 namespace engine::cpu {
 namespace {
 
 const ElementwiseKernels& kernels() {
-  return *plain_elementwise();
+  const ElementwiseKernels* found = nullptr;
+  switch (current_isa()) {
+    case Isa::plain:
+      break;
+    case Isa::avx2:
+    case Isa::avx_vnni:
+      found = avx2_elementwise();
+      break;
+    case Isa::avx512:
+    case Isa::avx512_vnni:
+      found = avx512_elementwise();
+      break;
+    case Isa::neon:
+    case Isa::neon_dotprod:
+    case Isa::neon_i8mm:
+      found = neon_elementwise();
+      break;
+  }
+  return found != nullptr ? *found : *plain_elementwise();
 }
 
 /// Elements of a task: enough that a thread is worth waking.

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: MIT
 #include "engine/cpu/elementwise-inl.h"
-#include "engine/cpu/simd_plain.h"
+#include "engine/cpu/vectors_plain-inl.h"
 
 namespace engine::cpu {
 namespace {
 
-constexpr ElementwiseKernels kKernels = elementwise_kernels<SimdPlain>();
+constexpr ElementwiseKernels kKernels = elementwise_kernels<PlainVectors>();
 
 }  // namespace
 

@@ -135,15 +135,16 @@ void try_affine(const Groups<n>& groups, const Moments& sums, float highest,
     ll += weighted * level;
     xl += weighted * groups.x[i];
   }
+  // Where all codes are the same (the determinant is rounding noise), and where the best min would
+  // be one that the format cannot hold, the line goes through 0.
   const Lanes determinant = sums.one * ll - l * l;
-  const Lanes over = determinant > all_lanes(0) ? all_lanes(1) / determinant : all_lanes(0);
+  const LaneMask spread = determinant > all_lanes(1e-6f) * sums.one * ll;
+  const Lanes over = spread ? all_lanes(1) / determinant : all_lanes(0);
   Lanes scale = (sums.one * xl - sums.x * l) * over;
   Lanes min = (ll * sums.x - l * xl) * over;
-  if (!min_may_be_positive) {
-    const LaneMask above = min > all_lanes(0);
-    scale = above ? xl * inverse(ll) : scale;
-    min = above ? all_lanes(0) : min;
-  }
+  const LaneMask holds = spread & (min <= all_lanes(min_may_be_positive ? FLT_MAX : 0));
+  scale = holds ? scale : xl * inverse(ll);
+  min = holds ? min : all_lanes(0);
   const Lanes won = scale * xl + min * sums.x;
   const LaneMask better = (won > gain) & (scale > all_lanes(0));
   fit.scale = better ? scale : fit.scale;

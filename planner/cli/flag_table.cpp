@@ -93,6 +93,12 @@ constexpr std::array kFormats = {
     Word<Format>{"csv", Format::csv},
     Word<Format>{"md", Format::markdown},
 };
+constexpr std::array kBenchFormats = {
+    Word<Text>{"md", "md"},
+    Word<Text>{"csv", "csv"},
+    Word<Text>{"json", "json"},
+    Word<Text>{"jsonl", "jsonl"},
+};
 constexpr std::array kColors = {
     Word<Color>{"auto", Color::automatic},
     Word<Color>{"always", Color::always},
@@ -349,7 +355,10 @@ constexpr std::array kFlags = {
            return Ok{};
          }},
     Flag{"--output", "-o", "FILE", "write there; - is standard output", kOutput,
-         [](Text v, Options* o) {
+         [](Text v, Options* o) -> Status {
+           // llama-bench's -o names a format; a file of that name is ./json.
+           if (o->command == "bench" && read_word(v, kBenchFormats, &o->bench.as_llama_bench))
+             return Ok{};
            return read_text(v, o->command == "synth" ? &o->made_file : &o->output);
          }},
     Flag{"--why", "", "", "show the arithmetic", kWhy,

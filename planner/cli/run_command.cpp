@@ -25,6 +25,8 @@ constexpr std::array kEntries = {
     Entry{"doctor", cmd_doctor},
     Entry{"synth", cmd_synth},
     Entry{"quantize", cmd_quantize},
+    Entry{"bench", cmd_bench},
+    Entry{"perplexity", cmd_perplexity},
 };
 
 }  // namespace

@@ -6,12 +6,12 @@
 
 #include "engine/quant/half.h"
 
-/// Four floats side by side, in whatever the compiler makes of them. Its siblings simd_<isa>.h have
-/// the same members; each is included by files of its own set only.
+/// Four floats side by side, in whatever the compiler makes of them. Its siblings
+/// vectors_<isa>-inl.h have the same members; each is included by files of its own set only.
 namespace engine::cpu {
 namespace {
 
-struct SimdPlain {
+struct PlainVectors {
   typedef float F __attribute__((vector_size(16)));
   typedef std::int32_t I __attribute__((vector_size(16)));
   typedef std::uint32_t U __attribute__((vector_size(16)));
