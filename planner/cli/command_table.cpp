@@ -77,6 +77,12 @@ constexpr std::array kPerplexityExamples = {
     Examples("tokwatt perplexity model.gguf -f text.txt -c 2048 --chunks 20"),
 };
 
+constexpr std::array kQuantizeExamples = {
+    Examples("tokwatt quantize model-F16.gguf model-Q4_K_M.gguf Q4_K_M"),
+    Examples("tokwatt quantize model-F16.gguf small.gguf IQ4_XS --dry-run"),
+    Examples("tokwatt quantize model-F16.gguf model.gguf Q4_K_M --output-tensor-type Q8_0"),
+};
+
 constexpr unsigned kAlways = kOutput | kCatalog;
 constexpr unsigned kPlanning = kAlways | kRig | kRun | kWorkload | kMoney | kWhy;
 
@@ -107,6 +113,8 @@ constexpr std::array kCommands = {
                 kDoctorExamples, kAlways | kDoctor, 0, 1},
     CommandInfo{"synth", "MODEL", "make a GGUF file of a model's shape with random weights",
                 kSynthExamples, kAlways | kQuant | kSynth, 1, 1},
+    CommandInfo{"quantize", "IN OUT PRESET", "write a GGUF file anew in smaller types",
+                kQuantizeExamples, kAlways | kQuantize, 3, 3},
 };
 
 }  // namespace
