@@ -16,7 +16,9 @@ struct QuantCodec {
   void (*decode)(const std::byte* from, std::size_t n_weights, float* to) = nullptr;
   /// Writes the blocks of n_weights floats. `importance` is null or one non-negative factor a
   /// weight that the squared error is weighed by. Null for a type that tokwatt reads but does not
-  /// make.
+  /// make. In types with scales a weight that is not finite counts as 0, and what is beyond the
+  /// largest half-precision scale is cut there; all_finite says beforehand. The blocks are the same
+  /// on every machine.
   void (*encode)(const float* from, std::size_t n_weights, const float* importance,
                  std::byte* to) = nullptr;
 };
@@ -25,5 +27,8 @@ struct QuantCodec {
 std::span<const QuantCodec> quant_codecs();
 /// Null for a type that the engine does not run.
 const QuantCodec* find_quant_codec(hwdb::TensorType type);
+
+/// False when a weight is an infinity or NaN: a damaged file, that nothing should be made from.
+bool all_finite(std::span<const float> weights);
 
 }  // namespace engine

@@ -62,12 +62,4 @@ void order_places(std::vector<CpuPlace>* places) {
   for (std::size_t i = 0; i < ranked.size(); ++i) (*places)[i] = std::get<3>(ranked[i]);
 }
 
-bool bind_this_thread(std::uint32_t cpu) {
-  const Hwloc& t = shared_topology();
-  if (t == nullptr) return false;
-  const Bitmap set(hwloc_bitmap_alloc());
-  if (set == nullptr || hwloc_bitmap_set(set.get(), cpu) != 0) return false;
-  return hwloc_set_cpubind(t.get(), set.get(), HWLOC_CPUBIND_THREAD) == 0;
-}
-
 }  // namespace probes

@@ -21,7 +21,4 @@ std::vector<CpuPlace> read_cpu_places();
 /// That order, for any places.
 void order_places(std::vector<CpuPlace>* places);
 
-/// Pins the calling thread; false when the system refuses.
-bool bind_this_thread(std::uint32_t cpu);
-
 }  // namespace probes

@@ -10,7 +10,7 @@
 #include <memory>
 #include <thread>
 
-#include "probes/detect/cpu_places.h"
+#include "engine/runtime/thread_binding.h"
 #include "probes/measure/measure_steps.h"
 
 namespace probes {
@@ -94,7 +94,7 @@ class Load {
   }
 
   void work(std::size_t i, std::uint32_t cpu) {
-    if (!bind_this_thread(cpu)) bound_ = false;
+    if (!engine::bind_this_thread(cpu)) bound_ = false;
     double units = 0;
     while (!stop_.load(std::memory_order_relaxed)) {
       units += step_(i);
@@ -155,7 +155,7 @@ void run_once(const std::vector<std::uint32_t>& cpus,
   threads.reserve(cpus.size());
   for (std::size_t i = 0; i < cpus.size(); ++i) {
     threads.emplace_back([&, i] {
-      bind_this_thread(cpus[i]);
+      engine::bind_this_thread(cpus[i]);
       part(i);
     });
   }

@@ -17,6 +17,7 @@
 #include <thread>
 
 #include "engine/runtime/cpu_features.h"
+#include "engine/runtime/thread_binding.h"
 #include "probes/measure/cpu_arrays.h"
 #include "probes/measure/cpu_bandwidth.h"
 #include "probes/measure/cpu_limits.h"
@@ -237,7 +238,7 @@ TEST(CpuPlaces, AreThoseOfTheProcess) {
   bool bound = false;
   std::size_t allowed = 0;
   std::thread([&] {
-    bound = bind_this_thread(places.back().cpu);
+    bound = engine::bind_this_thread(places.back().cpu);
     cpu_set_t mine;
     CPU_ZERO(&mine);
     ::sched_getaffinity(0, sizeof(mine), &mine);
