@@ -124,6 +124,7 @@ constexpr TensorTraits kTraits[] = {
     {.architecture = "bailingmoe"},
     {.architecture = "bailingmoe2", .fused_qkv = true, .stores_mtp = true},
     {.architecture = "internlm2"},
+    {.architecture = "minicpm"},
     {.architecture = "minicpm3", .kv_b_in_one_piece = true, .no_tensor_split = true},
     {.architecture = "dbrx", .norms = {"attn_norm", "attn_output_norm", "", ""}, .fused_qkv = true},
     {.architecture = "grok",

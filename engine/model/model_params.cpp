@@ -306,6 +306,7 @@ Result<ModelParams> read_model_params(const hwdb::GgufFile& gguf, const hwdb::Mo
   params.parallel_ffn = keys.boolean("use_parallel_residual").value_or(traits.parallel_ffn);
   params.attention_scale = attention_scale_of(keys, shape, traits);
   params.qkv_clamp = static_cast<float>(keys.number_or("attention.clamp_kqv", 0));
+  params.value_scale = static_cast<float>(keys.nonzero("attention.value_scale").value_or(1));
   read_temperature(keys, shape, &params);
   params.attention_softcap = static_cast<float>(
       keys.number_or("attn_logit_softcapping", traits.default_attention_softcap));
@@ -314,6 +315,11 @@ Result<ModelParams> read_model_params(const hwdb::GgufFile& gguf, const hwdb::Mo
   params.embedding_scale = static_cast<float>(traits.scale_embedding_by_width
                                                   ? std::sqrt(static_cast<double>(shape.n_embd))
                                                   : keys.nonzero("embedding_scale").value_or(1));
+  for (const std::string_view key : {"embedding_scale", "residual_scale", "logit_scale"}) {
+    if (traits.needs_scales && !keys.nonzero(key)) {
+      keys.fail("model.missing_key", key, "is missing, and this architecture needs it");
+    }
+  }
   params.residual_scale = static_cast<float>(keys.nonzero("residual_scale").value_or(1));
   const double logit_scale = keys.nonzero("logit_scale").value_or(1);
   params.logit_scale =

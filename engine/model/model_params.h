@@ -29,6 +29,7 @@ struct ModelParams {
   bool parallel_ffn = false;
   float attention_scale = 0;  // of the scores, one for all layers
   float attention_softcap = 0, final_softcap = 0;
+  float value_scale = 1;  // of what attention makes of values
   float qkv_clamp = 0;  // queries, keys and values stay within +- this; 0: no limit
   /// Queries grow by 1 + temperature_scale * ln(1 + floor(position / temperature_step)); 0: never.
   float temperature_scale = 0;

@@ -48,6 +48,7 @@ struct RunTraits {
   enum class Router { softmax, sigmoid, softmax_of_chosen };
   Router router = Router::softmax;   // where the file gives no gating function
   bool normalize_chosen = true;      // the chosen experts' weights sum to one, where no key says
+  bool needs_scales = false;         // files without scales mean other scales than one
   bool logit_scale_divides = false;  // logits / key instead of logits * key
 };
 

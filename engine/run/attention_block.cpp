@@ -70,6 +70,10 @@ void ForwardPass::attend(std::size_t layer, const KvCache& cache, float* q, floa
       .chunk = shape.kind == hwdb::LayerKind::chunked_attention ? shape.window : 0,
       .sinks = model_->weights().layers[layer].sinks};
   cpu::attend(*pool_, attention, places_, q, out);
+  if (const float scale = model_->params().value_scale; scale != 1) {
+    const std::uint32_t width = shape.n_heads * attention.kv.head_dim_v;
+    cpu::scale(*pool_, out, std::size_t{n_tokens_} * width, scale, out);
+  }
 }
 
 void ForwardPass::normalize_qk(std::size_t layer) {

@@ -174,6 +174,11 @@ void ForwardPass::normalize(const Norm& norm, const float* from, std::size_t n_r
     cpu::layer_norm(*pool_, from, n_rows, width, stride, norm.weight, norm.bias, eps, to);
   } else {
     cpu::rms_norm(*pool_, from, n_rows, width, stride, norm.weight, eps, to);
+    if (norm.bias == nullptr) return;
+    for (std::size_t r = 0; r < n_rows; ++r) {
+      float* const row = to + r * stride;
+      std::transform(row, row + width, norm.bias, row, std::plus<>());
+    }
   }
 }
 

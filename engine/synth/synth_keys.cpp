@@ -152,13 +152,15 @@ class KeyWriter {
     number("expert_used_count", shape_.n_experts_used);
     if (traits_.expert_width_key) number("expert_feed_forward_length", shape_.n_ff_expert);
     const std::uint64_t shared = std::uint64_t{shape_.n_shared_experts} * shape_.n_ff_shared;
-    if (shape_.mla || shape_.first_dense_layers > 0) {
+    const bool counted = shape_.mla || shape_.first_dense_layers > 0 || traits_.shared_count_key;
+    if (counted) {
       number("leading_dense_block_count", shape_.first_dense_layers);
       number("expert_shared_count", shape_.n_shared_experts);
-    } else if (shared > 0) {
+    }
+    if (shared > 0 && (!counted || traits_.shared_width_key)) {
       number("expert_shared_feed_forward_length", shared);
     }
-    if (shape_.moe_layer_step > 1 || shape_.architecture == "llama4") {
+    if (shape_.moe_layer_step > 1 || traits_.moe_step_key) {
       number("interleave_moe_layer_step", shape_.moe_layer_step);
     }
     if (traits_.gating > 0) number("expert_gating_func", traits_.gating);
@@ -234,6 +236,16 @@ class KeyWriter {
     const bool layernorm = shape_.norm == ModelShape::Norm::layernorm || traits_.layernorm_eps;
     real(layernorm ? "attention.layer_norm_epsilon" : "attention.layer_norm_rms_epsilon",
          traits_.norm_eps);
+    if (layernorm && traits_.rms_eps) {
+      real("attention.layer_norm_rms_epsilon", traits_.norm_eps);
+    }
+    if (traits_.parallel_residual) add("use_parallel_residual", *traits_.parallel_residual);
+    if (traits_.rope_sections[0] > 0) {
+      keys_.add_array<std::int32_t>(shape_.architecture + ".rope.dimension_sections",
+                                    traits_.rope_sections);
+    }
+    nonzero("attention.clamp_kqv", traits_.qkv_clamp);
+    nonzero("attention.value_scale", traits_.value_scale);
     nonzero("attn_logit_softcapping", traits_.attention_softcap);
     nonzero("final_logit_softcapping", traits_.final_softcap);
     nonzero("logit_scale", traits_.logit_scale);

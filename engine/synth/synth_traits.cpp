@@ -51,14 +51,49 @@ constexpr std::array kRows = {
     Row{"command-r", {.layernorm_eps = true, .logit_scale = 0.0625}},
     Row{"cohere2", {.layernorm_eps = true, .logit_scale = 0.25}},
     Row{"olmo", {.layernorm_eps = true}},
-    Row{"llama4", {.expert_width_key = true, .pre = "gpt-4o", .add_bos = true}},
+    Row{"qwen2vl", {.norm_eps = 1e-6, .rope_sections = {16, 24, 24, 0}, .pre = "qwen2"}},
+    Row{"qwen3vl", {.norm_eps = 1e-6, .rope_sections = {24, 20, 20, 0}, .pre = "qwen2"}},
+    Row{"qwen3vlmoe",
+        {.norm_eps = 1e-6,
+         .rope_sections = {24, 20, 20, 0},
+         .expert_width_key = true,
+         .pre = "qwen2",
+         .expert_weights_norm = true}},
+    Row{"dots1",
+        {.expert_width_key = true,
+         .gating = kSigmoid,
+         .expert_scale = 2.5,
+         .expert_weights_norm = true}},
+    Row{"hunyuan-moe", {.expert_width_key = true}},
+    Row{"phimoe", {.rms_eps = true}},
+    Row{"gptneox", {.parallel_residual = true}},
+    Row{"bailingmoe",
+        {.norm_eps = 1e-6,
+         .shared_count_key = true,
+         .expert_width_key = true,
+         .expert_weights_norm = true}},
+    Row{"bailingmoe2",
+        {.norm_eps = 1e-6,
+         .expert_width_key = true,
+         .gating = kSigmoid,
+         .expert_scale = 2.5,
+         .expert_weights_norm = true}},
+    Row{"mimo2", {.value_scale = 0.707, .expert_width_key = true, .gating = kSigmoid}},
+    Row{"dbrx", {.layernorm_eps = true, .qkv_clamp = 8}},
+    Row{"minicpm",
+        {.logit_scale = 9,
+         .residual_scale = 0.22,
+         .embedding_scale = 12,
+         .logit_scale_divides = true}},
+    Row{"llama4",
+        {.moe_step_key = true, .expert_width_key = true, .pre = "gpt-4o", .add_bos = true}},
     Row{"glm4moe",
         {.expert_width_key = true,
          .gating = kSigmoid,
          .expert_scale = 1,
          .expert_weights_norm = true}},
     Row{"deepseek", {.norm_eps = 1e-6, .expert_width_key = true, .expert_scale = 1}},
-    Row{"ernie4_5-moe", {.expert_width_key = true}},
+    Row{"ernie4_5-moe", {.moe_step_key = true, .shared_width_key = true, .expert_width_key = true}},
     Row{"minimax-m2", {.norm_eps = 1e-6, .expert_width_key = true, .gating = kSigmoid}},
 };
 
@@ -76,7 +111,7 @@ SynthTraits synth_traits(const hwdb::ModelShape& shape) {
     traits.pre = "default";
     traits.add_bos = true;
   }
-  if (traits.embedding_scale > 0) {
+  if (traits.embedding_scale > 0 && traits.logit_scale == 0) {
     // Granite's published values: 1/head_dim, and 8 and 16 at widths of 2048 and 4096.
     traits.attention_scale = 1.0 / shape.head_dim_k;
     traits.logit_scale = shape.n_embd / 256.0;

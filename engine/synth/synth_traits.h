@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
+#include <array>
 #include <cstdint>
+#include <optional>
 #include <string_view>
 
 #include "hwdb/model.h"
@@ -13,6 +15,14 @@ namespace engine {
 struct SynthTraits {
   double norm_eps = 1e-5;
   bool layernorm_eps = false;     // attention.layer_norm_epsilon although the norms have no bias
+  bool rms_eps = false;           // attention.layer_norm_rms_epsilon although the norms have a bias
+  bool moe_step_key = false;      // interleave_moe_layer_step even where it is 1
+  bool shared_width_key = false;  // expert_shared_feed_forward_length beside expert_shared_count
+  bool shared_count_key = false;  // expert_shared_count even where all layers have experts
+  std::optional<bool> parallel_residual = std::nullopt;  // use_parallel_residual
+  std::array<std::int32_t, 4> rope_sections{};           // rope.dimension_sections; 0: no key
+  double qkv_clamp = 0;                                  // attention.clamp_kqv
+  double value_scale = 0;                                // attention.value_scale
   bool expert_width_key = false;  // expert_feed_forward_length; else feed_forward_length is meant
   std::string_view tokenizer = "gpt2";  // tokenizer.ggml.model: "gpt2" or "llama"
   std::string_view pre = "default";     // tokenizer.ggml.pre
