@@ -97,6 +97,93 @@ TEST(ModelParams, HabitsStandInForKeys) {
   EXPECT_EQ(gemma->embedding_scale, 8);  // the root of 64
 }
 
+TEST(ModelParams, KindOfNormAndItsEpsilonFollowTraitsBeforeTheFile) {
+  // Norms without a shift are by the root mean square, but not in Command R.
+  auto command_r = tiny("command-r");
+  command_r.f32("command-r.attention.layer_norm_epsilon", 1e-3f);
+  const auto layer = params_of(command_r);
+  ASSERT_TRUE(layer.has_value()) << layer.error().what;
+  EXPECT_TRUE(layer->layer_norm);
+  EXPECT_FLOAT_EQ(layer->norm_eps, 1e-3f);
+  EXPECT_TRUE(layer->parallel_ffn);
+  // Phi MoE's have a shift and are by the root mean square all the same.
+  auto shifted = tiny("phimoe");
+  shifted.tensor("output_norm.bias", {64});
+  const auto mean_square = params_of(shifted);
+  ASSERT_TRUE(mean_square.has_value()) << mean_square.error().what;
+  EXPECT_FALSE(mean_square->layer_norm);
+  EXPECT_FLOAT_EQ(mean_square->norm_eps, 1e-6f);
+}
+
+TEST(ModelParams, FilesChooseTheParallelFeedForward) {
+  for (const bool parallel : {true, false}) {
+    auto file = tiny("gptneox");
+    file.boolean("gptneox.use_parallel_residual", parallel);
+    const auto params = params_of(file);
+    ASSERT_TRUE(params.has_value()) << params.error().what;
+    EXPECT_EQ(params->parallel_ffn, parallel);
+  }
+  EXPECT_TRUE(params_of(tiny("gptneox"))->parallel_ffn);
+}
+
+TEST(ModelParams, ClampTemperatureAndValueScaleAreKeys) {
+  const auto plain = params_of(tiny("mistral3"));
+  ASSERT_TRUE(plain.has_value()) << plain.error().what;
+  EXPECT_EQ(plain->qkv_clamp, 0);
+  EXPECT_EQ(plain->temperature_scale, 0);
+  EXPECT_EQ(plain->value_scale, 1);
+  auto file = tiny("mistral3");
+  file.f32("mistral3.attention.clamp_kqv", 8)
+      .f32("mistral3.attention.value_scale", 0.5f)
+      .f32("mistral3.attention.temperature_scale", 0.1f)
+      .u32("mistral3.rope.scaling.original_context_length", 128);
+  const auto given = params_of(file);
+  ASSERT_TRUE(given.has_value()) << given.error().what;
+  EXPECT_FLOAT_EQ(given->qkv_clamp, 8);
+  EXPECT_FLOAT_EQ(given->value_scale, 0.5f);
+  EXPECT_FLOAT_EQ(given->temperature_scale, 0.1f);
+  EXPECT_EQ(given->temperature_step, 128u);
+  file.u32("mistral3.attention.temperature_length", 32);
+  EXPECT_EQ(params_of(file)->temperature_step, 32u);
+}
+
+// A stretch of 16 sharpens by 1 + 0.1 ln(16) = 1.27726; a multiplier of one takes it back.
+TEST(ModelParams, YarnMultiplierTakesTheSharpeningBack) {
+  const auto stretched = [](float multiplier) {
+    auto file = tiny("mistral3");
+    file.text("mistral3.rope.scaling.type", "yarn")
+        .f32("mistral3.rope.scaling.factor", 16)
+        .u32("mistral3.rope.scaling.original_context_length", 128)
+        .f32("mistral3.rope.scaling.yarn_log_multiplier", multiplier);
+    return params_of(file);
+  };
+  ASSERT_TRUE(stretched(1).has_value()) << stretched(1).error().what;
+  EXPECT_FLOAT_EQ(stretched(1)->rope.magnitude, 1.0f);
+  EXPECT_FLOAT_EQ(stretched(0)->rope.magnitude, 1.2772589f);
+}
+
+// Heads of 16: base 10000 * alpha^(16 / 14), so the second pair turns by base^(-1/8).
+TEST(ModelParams, AlphaRaisesTheBase) {
+  auto file = tiny("hunyuan-dense");
+  file.f32("hunyuan-dense.rope.scaling.alpha", 1000);
+  const auto params = params_of(file);
+  ASSERT_TRUE(params.has_value()) << params.error().what;
+  EXPECT_NEAR(params->rope.frequencies[1], std::pow(10000 * std::pow(1000.0, 16.0 / 14), -1.0 / 8),
+              1e-7);
+}
+
+TEST(ModelParams, MiniCpmMustSayItsScales) {
+  const auto without = params_of(tiny("minicpm"));
+  ASSERT_FALSE(without.has_value());
+  EXPECT_EQ(without.error().code, "model.missing_key");
+  auto file = tiny("minicpm");
+  file.f32("minicpm.embedding_scale", 12).f32("minicpm.residual_scale", 0.25f);
+  file.f32("minicpm.logit_scale", 9);
+  const auto given = params_of(file);
+  ASSERT_TRUE(given.has_value()) << given.error().what;
+  EXPECT_FLOAT_EQ(given->logit_scale, 1.0f / 9);
+}
+
 TEST(ModelParams, RefusesUnknownArchitecturesAndBadNumbers) {
   hwdb::testing::TinyLlama shape;
   hwdb::testing::GgufBuilder no_eps;
@@ -105,7 +192,7 @@ TEST(ModelParams, RefusesUnknownArchitecturesAndBadNumbers) {
   const auto missing = params_of(no_eps);
   ASSERT_FALSE(missing.has_value());
   EXPECT_EQ(missing.error().code, "model.missing_key");
-  const auto unknown = params_of(tiny("starcoder2"));
+  const auto unknown = params_of(tiny("bloom"));
   ASSERT_FALSE(unknown.has_value());
   EXPECT_EQ(unknown.error().code, "run.architecture");
   auto infinite = tiny("llama");
