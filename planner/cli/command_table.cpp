@@ -68,6 +68,11 @@ constexpr std::array kSynthExamples = {
     Examples("tokwatt synth qwen3-30b-a3b --layers 2 --experts 16 --vocab 32000 -o small.gguf"),
     Examples("tokwatt synth model.gguf --quant Q8_0 -o random.gguf"),
 };
+constexpr std::array kRunExamples = {
+    Examples("tokwatt run model.gguf -p \"Why is the sky blue?\""),
+    Examples("tokwatt run model.gguf -f question.txt -n 200 --temp 0"),
+    Examples("tokwatt run model.gguf -p \"Once upon a time\" --raw --json"),
+};
 constexpr std::array kBenchExamples = {
     Examples("tokwatt bench model.gguf"),
     Examples("tokwatt bench model.gguf -p 512,2048 -n 128 -d 0,4096 -t 4,8"),
@@ -108,6 +113,8 @@ constexpr std::array kCommands = {
                 kBatchExamples, kAlways, 0, 1},
     CommandInfo{"probe", "", "what is in this machine, and how fast it really is", kProbeExamples,
                 kAlways | kRig | kProbe, 0, 0},
+    CommandInfo{"run", "FILE", "answers a prompt, then says how fast it was", kRunExamples,
+                kAlways | kEngine | kGenerate, 1, 1},
     CommandInfo{"bench", "FILE...", "how fast the engine runs a file, measured", kBenchExamples,
                 kAlways | kBench, 1, 64},
     CommandInfo{"perplexity", "FILE", "how well a file predicts a text, or how far from another",

@@ -10,6 +10,7 @@
 
 #include "hwdb/result.h"
 #include "planner/cli/bench_flags.h"
+#include "planner/cli/run_flags.h"
 #include "planner/scenario.h"
 
 namespace cli {
@@ -71,6 +72,7 @@ struct Options {
   // the engine
   bool mapped_weights = false;  // read from the file's pages instead of a copy laid out anew
   BenchFlags bench;
+  RunFlags run;
   // perplexity, quants --measure
   std::string text_file;                 // -f; "" none
   std::optional<std::uint32_t> n_chunk;  // tokens of one
