@@ -4,7 +4,9 @@
 #include <cstddef>
 #include <cstdint>
 #include <span>
+#include <vector>
 
+#include "engine/cpu/activation.h"
 #include "engine/runtime/thread_pool.h"
 
 /// What happens to rows of floats between products. Rows are `width` floats, one after the other
@@ -26,15 +28,6 @@ void scale(ThreadPool& pool, const float* from, std::size_t n, float factor, flo
 /// to = cap * tanh(from / cap).
 void softcap(ThreadPool& pool, const float* from, std::size_t n, float cap, float* to);
 
-enum class Activation {
-  silu,
-  gelu,        // by tanh
-  gelu_erf,    // exact
-  gelu_quick,  // x * sigmoid(1.702 x)
-  relu,
-  relu_squared,
-  swiglu_oai  // gated only: gpt-oss, min(g, 7) * sigmoid(1.702 g) * (clamp(u, -7, 7) + 1)
-};
 /// to = activation(gate) * up, row by row; `up` null: activation(gate) alone. Rows of gate and up
 /// are `in_stride` floats apart, those of `to` are `width` apart.
 void activate(ThreadPool& pool, Activation activation, const float* gate, const float* up,
@@ -52,6 +45,23 @@ struct Rope {
 /// h * head_dim.
 void rotate(ThreadPool& pool, const Rope& rope, std::span<const std::uint32_t> positions,
             std::uint32_t n_heads, std::uint32_t head_dim, std::size_t stride, float* x);
+
+/// Sines and cosines of a pass, made once and used by all its layers and heads.
+class RopeTable {
+ public:
+  /// Fills the table for these positions; memory is kept for the next pass.
+  void set(ThreadPool& pool, const Rope& rope, std::span<const std::uint32_t> positions);
+
+ private:
+  friend void rotate(ThreadPool&, const RopeTable&, std::uint32_t, std::uint32_t, std::size_t,
+                     float*);
+  Rope::Pairs pairs_ = Rope::Pairs::adjacent;
+  std::size_t n_rows_ = 0, n_pairs_ = 0;
+  std::vector<float> cosines_, sines_;  // n_rows_ x n_pairs_
+};
+/// The same with a table that was set for the rows' positions.
+void rotate(ThreadPool& pool, const RopeTable& table, std::uint32_t n_heads, std::uint32_t head_dim,
+            std::size_t stride, float* x);
 
 /// to[i] = softmax(from)[i]; one row.
 void softmax(const float* from, std::size_t n, float* to);

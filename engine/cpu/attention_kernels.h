@@ -1,0 +1,89 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+/// What attention.cpp asks of one set of instructions. attention_<isa>.cpp holds it, compiled with
+/// flags of its own; those files and the *-inl.h that they include keep everything in unnamed
+/// namespaces and call no inline function of the standard library: the linker keeps one copy of
+/// such a function for the whole program, and it could be one with instructions that the processor
+/// lacks.
+namespace engine::cpu {
+
+/// How a row of the cache is stored; blocks are those of GGUF files.
+enum class CacheType : std::uint8_t { f32, f16, bf16, q8_0, q4_0 };
+
+/// Keys that are scored at a time; scratch memory counts in them.
+inline constexpr std::uint32_t kTileKeys = 64;
+/// Into so many parts the positions of one token are split at most.
+inline constexpr std::uint32_t kMaxParts = 64;
+
+/// Where a task puts what it needs for a moment: 64-byte aligned, and never uninitialized.
+struct AttentionScratch {
+  std::size_t query_stride = 0;       // elements from one column's query to the next: whole vectors
+  float* queries = nullptr;           // columns x query_stride, scaled
+  std::byte* query_quants = nullptr;  // the same as int8
+  float* query_scales = nullptr;      // columns x blocks of a key
+  std::int32_t* query_offsets = nullptr;  // the same
+  float* rows = nullptr;                  // kTileKeys x query_stride: keys, decoded
+  float* keys = nullptr;                  // query_stride x kTileKeys: the same, transposed
+  float* key_scales = nullptr;            // blocks x kTileKeys
+  std::size_t value_stride = 0;           // floats from one row of values to the next
+  float* values = nullptr;                // kTileKeys x value_stride, decoded
+  float* value_scales = nullptr;          // blocks of a value row x kTileKeys
+  float* scores = nullptr;                // columns x kTileKeys
+};
+
+/// Tokens of one sequence at consecutive positions, the query heads that share one KV head, and a
+/// range of positions. A column is one query head of one token: column = token * n_group + head.
+struct AttentionTask {
+  CacheType type_k{}, type_v{};
+  const std::byte* k = nullptr;  // cell 0 of the sequence and KV head
+  const std::byte* v = nullptr;  // likewise; null: values are the first elements of the keys
+  std::uint32_t head_dim_k = 0, head_dim_v = 0, n_cells = 0;
+  std::uint32_t n_tokens = 0, n_group = 0;
+  std::uint32_t first_position = 0;  // of the first token
+  std::uint32_t begin = 0, end = 0;  // positions of keys; never empty
+  std::uint32_t window = 0, chunk = 0;
+  float scale = 0, softcap = 0;
+  const float* alibi = nullptr;  // of the first head of the group; or null
+  const float* q = nullptr;      // of token t, head h: q + t * q_stride + h * head_dim_k
+  std::size_t q_stride = 0;
+  const AttentionScratch* scratch = nullptr;
+  /// The result: of each column the greatest score, the sum of exp(score - greatest), and the
+  /// values weighted so (scratch->value_stride floats a column, 64-byte aligned).
+  float* greatest = nullptr;
+  float* total = nullptr;
+  float* sums = nullptr;
+};
+
+/// Parts of one column's result, to be joined; each lies a stride of floats after the one before.
+struct AttentionParts {
+  const float* greatest = nullptr;
+  const float* total = nullptr;
+  const float* sums = nullptr;
+  std::size_t scalar_stride = 0;  // of greatest and total
+  std::size_t sum_stride = 0;
+  std::uint32_t n_parts = 0, head_dim_v = 0;
+  const float* sink = nullptr;  // a score without a value; or null
+  float* out = nullptr;         // head_dim_v floats
+};
+
+struct AttentionKernels {
+  /// Writes n floats (a multiple of the type's block) in the type.
+  void (*store)(CacheType type, const float* from, std::size_t n, std::byte* to);
+  void (*attend)(const AttentionTask& task);
+  void (*join)(const AttentionParts& parts);
+};
+
+/// Null where this build has none. Calling one that the processor lacks ends the program.
+const AttentionKernels* plain_attention();  // never null
+const AttentionKernels* avx2_attention();
+const AttentionKernels* avx_vnni_attention();
+const AttentionKernels* avx512_attention();
+const AttentionKernels* avx512_vnni_attention();
+const AttentionKernels* neon_attention();
+const AttentionKernels* neon_dotprod_attention();
+
+}  // namespace engine::cpu
