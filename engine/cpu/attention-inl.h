@@ -129,13 +129,15 @@ template <class S, CacheType T, int kMaxColumns, int kVectors, bool kAhead>
 void add_value_rows(const AttentionTask& task, const TileRows& rows, std::uint32_t n_columns,
                     std::uint32_t n) {
   for (std::uint32_t c = 0; c < n_columns; c += kMaxColumns) {
+    TileRows seen = rows;
+    seen.n = rows_until_last(task, rows, c, kMaxColumns);
     with_count<kMaxColumns>(n_columns - c, [&](auto count) {
       constexpr int kCount = decltype(count)::value;
       std::uint32_t i = 0;
       for (; i + kVectors * S::kWidth <= n; i += kVectors * S::kWidth) {
-        add_value_block<S, T, kCount, kVectors, kAhead>(task, rows, c, i);
+        add_value_block<S, T, kCount, kVectors, kAhead>(task, seen, c, i);
       }
-      for (; i < n; i += S::kWidth) add_value_block<S, T, kCount, 1, kAhead>(task, rows, c, i);
+      for (; i < n; i += S::kWidth) add_value_block<S, T, kCount, 1, kAhead>(task, seen, c, i);
     });
   }
 }
@@ -197,16 +199,14 @@ void attend_task(const AttentionTask& task) {
     std::uint32_t n = task.end - position;
     if (n > kTileKeys) n = kTileKeys;
     if (n > task.n_cells - cell) n = task.n_cells - cell;  // the ring begins anew
-    score_keys<S, D>(task, {task.k + cell * k_bytes, k_bytes, n}, n_columns);
+    const TileRows keys = {task.k + cell * k_bytes, k_bytes, n, position};
+    score_keys<S, D>(task, keys, n_columns);
     for (std::uint32_t c = 0; c < n_columns; ++c) {
-      const std::uint32_t own = task.first_position + c / task.n_group;
-      const std::uint32_t first = first_seen(task, own);
+      const std::uint32_t first = first_seen(task, task.first_position + c / task.n_group);
       const std::uint32_t low = first > position ? first - position : 0;
-      std::uint32_t high = own >= position ? own - position + 1 : 0;
-      if (high > n) high = n;
-      weigh_column<S>(task, c, position, low, high, n);
+      weigh_column<S>(task, c, position, low, rows_until(task, keys, c), n);
     }
-    add_values_of<S>(type_v, task, {v + cell * v_bytes, v_bytes, n}, n_columns);
+    add_values_of<S>(type_v, task, {v + cell * v_bytes, v_bytes, n, position}, n_columns);
     position += n;
   }
 }

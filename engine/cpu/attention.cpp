@@ -158,8 +158,8 @@ std::uint32_t first_seen(const Attention& attention, std::uint32_t position) {
 
 std::vector<Tile> make_tiles(const Attention& attention, std::span<const TokenPlace> tokens,
                              std::uint32_t group) {
-  constexpr std::uint32_t kTileColumns = 64;
-  const std::uint32_t most = std::max(1u, kTileColumns / group);
+  constexpr std::uint32_t kTileColumns = 128, kTileTokens = 64;
+  const std::uint32_t most = std::clamp(kTileColumns / group, 1u, kTileTokens);
   std::vector<Tile> tiles;
   for (std::uint32_t i = 0; i < tokens.size(); ++i) {
     const bool follows = i > 0 && tokens[i].sequence == tokens[i - 1].sequence &&

@@ -28,7 +28,24 @@ struct TileRows {
   const std::byte* first = nullptr;
   std::size_t row_bytes = 0;
   std::uint32_t n = 0;
+  std::uint32_t position = 0;  // of the first
 };
+
+/// How many of the tile's rows, from the first on, do not lie behind the column's own token.
+inline std::uint32_t rows_until(const AttentionTask& task, const TileRows& rows,
+                                std::uint32_t column) {
+  const std::uint32_t own = task.first_position + column / task.n_group;
+  if (own < rows.position) return 0;
+  return own - rows.position < rows.n ? own - rows.position + 1 : rows.n;
+}
+
+/// The same for a block of columns, of which the last sees most; `count` may pass their end.
+inline std::uint32_t rows_until_last(const AttentionTask& task, const TileRows& rows,
+                                     std::uint32_t first_column, std::uint32_t count) {
+  std::uint32_t last = first_column + count;
+  if (last > task.n_tokens * task.n_group) last = task.n_tokens * task.n_group;
+  return rows_until(task, rows, last - 1);
+}
 
 /// How many keys score_rows takes side by side: a power of two, so that it divides a tile.
 constexpr int keys_beside(int sums, int columns) {
@@ -291,8 +308,9 @@ void score_float_keys(const AttentionTask& task, const TileRows& keys, std::uint
   }
   pack_float_keys<S, T>(task, keys);
   for (std::uint32_t c = 0; c < n_columns; c += S::kColumns) {
+    const std::uint32_t n = rows_until_last(task, keys, c, S::kColumns);
     with_count<S::kColumns>(n_columns - c, [&](auto count) {
-      for (std::uint32_t key = 0; key < keys.n; key += S::kVectors * S::kWidth) {
+      for (std::uint32_t key = 0; key < n; key += S::kVectors * S::kWidth) {
         score_float_block<S, decltype(count)::value, S::kVectors>(task, c, key);
       }
     });
@@ -303,8 +321,9 @@ template <class S, class D, CacheType T>
 void score_int8_keys(const AttentionTask& task, const TileRows& keys, std::uint32_t n_columns) {
   pack_int8_keys<S, D, T>(task, keys);
   for (std::uint32_t c = 0; c < n_columns; c += D::kColumns) {
+    const std::uint32_t n = rows_until_last(task, keys, c, D::kColumns);
     with_count<D::kColumns>(n_columns - c, [&](auto count) {
-      for (std::uint32_t key = 0; key < keys.n; key += D::kVectors * S::kWidth) {
+      for (std::uint32_t key = 0; key < n; key += D::kVectors * S::kWidth) {
         score_int8_block<S, D, decltype(count)::value, D::kVectors>(task, c, key);
       }
     });
