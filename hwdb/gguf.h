@@ -54,6 +54,8 @@ class GgufFile {
   /// Bytes before the data section, padding included.
   std::uint64_t header_bytes() const { return header_bytes_; }
   std::size_t n_keys() const { return keys_.size(); }
+  /// The name of a key, in the order of names.
+  std::string_view key(std::size_t index) const { return keys_[index].key; }
   const std::vector<TensorInfo>& tensors() const { return tensors_; }
   std::vector<TensorInfo> take_tensors() { return std::move(tensors_); }
 

@@ -115,7 +115,10 @@ CostSum::CostSum(const ModelShape& shape, std::string quant) {
     out.window = layers[i].window;
     out.attention_flops_per_token_and_cell = attention_flops(shape, layers[i]);
     if (out.attention_flops_per_token_and_cell > 0) out.n_matmuls += 2;
-    if (layers[i].has_state) out.dense_flops_per_token += state;
+    if (layers[i].has_state) {
+      out.dense_flops_per_token += state;
+      out.mixing_flops_per_token += state;
+    }
   }
 }
 
@@ -206,6 +209,7 @@ void CostSum::add_arithmetic(const PlannedTensor& tensor) {
   if (!is_looked_up(tensor) && is_product(tensor.info)) ++layer->n_matmuls;
   layer->expert_flops_per_token += flops.experts;
   layer->dense_flops_per_token += flops.dense;
+  if (tensor.role == TensorRole::attention) layer->mixing_flops_per_token += flops.dense;
 }
 
 Result<ModelCosts> CostSum::finish(Bytes file_bytes) {

@@ -21,6 +21,7 @@ struct LayerCosts {
   std::uint64_t dense_ffn_bytes = 0;  // dense FFN, shared experts, router, norms
   std::uint64_t expert_bytes = 0;     // all routed experts
   double dense_flops_per_token = 0;  // products with attention and dense FFN weights, state updates
+  double mixing_flops_per_token = 0;  // of dense_flops: what is not the FFN's
   double expert_flops_per_token = 0;  // with the n_experts_used experts that a token takes
   double attention_flops_per_token_and_cell =
       0;                        // 2 * n_heads * (head_dim_k + head_dim_v); MLA: on the latent

@@ -30,7 +30,7 @@ struct BlockIQ1_M {
 static_assert(sizeof(BlockIQ1_M) == 56);
 
 /// The half-precision scale that a BlockIQ1_M spreads over its scales.
-constexpr std::uint16_t scale_bits_of_iq1_m(const BlockIQ1_M& block) {
+[[gnu::always_inline]] constexpr std::uint16_t scale_bits_of_iq1_m(const BlockIQ1_M& block) {
   unsigned bits = 0;
   for (unsigned i = 0; i < 4; ++i)
     bits |= static_cast<unsigned>(block.scales[i].bits()) >> 12 << (4 * i);

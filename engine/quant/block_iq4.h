@@ -27,7 +27,7 @@ struct BlockIQ4_XS {
 static_assert(sizeof(BlockIQ4_XS) == 136);
 
 /// The six bits of group g's scale, 0..63 (32 means 0).
-constexpr int scale_of_iq4_xs(const BlockIQ4_XS& block, unsigned g) {
+[[gnu::always_inline]] constexpr int scale_of_iq4_xs(const BlockIQ4_XS& block, unsigned g) {
   const unsigned low = block.scales_l[g / 2] >> (4 * (g % 2)) & 15u;
   const unsigned high = static_cast<unsigned>(block.scales_h.bits()) >> (2 * g) & 3u;
   return static_cast<int>(low | high << 4);

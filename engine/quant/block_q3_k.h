@@ -19,7 +19,7 @@ struct BlockQ3_K {
 static_assert(sizeof(BlockQ3_K) == 110);
 
 /// The six bits of group g's scale, 0..63 (32 means 0).
-constexpr int scale_of_q3_k(const std::uint8_t (&scales)[12], unsigned g) {
+[[gnu::always_inline]] constexpr int scale_of_q3_k(const std::uint8_t (&scales)[12], unsigned g) {
   const unsigned low = scales[g % 8] >> (g < 8 ? 0 : 4) & 15u;
   const unsigned high = scales[8 + g % 4] >> (2 * (g / 4)) & 3u;
   return static_cast<int>(low | high << 4);

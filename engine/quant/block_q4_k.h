@@ -31,7 +31,8 @@ struct ScaleAndMin {
   std::uint8_t scale, min;
 };
 /// Group g's pair in the 12 bytes of BlockQ4_K and BlockQ5_K.
-constexpr ScaleAndMin scale_and_min_k(const std::uint8_t (&packed)[12], unsigned g) {
+[[gnu::always_inline]] constexpr ScaleAndMin scale_and_min_k(const std::uint8_t (&packed)[12],
+                                                             unsigned g) {
   if (g < 4) {
     return {static_cast<std::uint8_t>(packed[g] & 63),
             static_cast<std::uint8_t>(packed[g + 4] & 63)};

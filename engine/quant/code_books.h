@@ -22,7 +22,7 @@ inline constexpr float kIq1Shift = 0.125f;
 
 /// Eight sign bits from the seven that IQ2_XXS, IQ2_XS and IQ3_XXS store: the number of negative
 /// coordinates is even.
-constexpr std::uint8_t signs_of_7_bits(unsigned seven_bits) {
+[[gnu::always_inline]] constexpr std::uint8_t signs_of_7_bits(unsigned seven_bits) {
   const unsigned low = seven_bits & 127;
   return static_cast<std::uint8_t>(low | (std::popcount(low) & 1u) << 7);
 }

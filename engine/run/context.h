@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "engine/model/model.h"
+#include "engine/run/op_counts.h"
 #include "engine/runtime/thread_pool.h"
 #include "hwdb/kv_cache.h"
 #include "hwdb/result.h"
@@ -21,16 +22,6 @@ struct ContextOptions {
   std::uint32_t n_ubatch = 512;  // tokens of one pass over the weights
   hwdb::TensorType type_k = hwdb::kDefaultCacheType, type_v = hwdb::kDefaultCacheType;
   const std::atomic<bool>* cancel = nullptr;  // set: decode ends with run.interrupted
-};
-
-/// What was moved and computed, by hwdb's formulas: the figures that plans predict.
-struct OpCounts {
-  double weight_bytes_read = 0;
-  double cache_bytes_read = 0;
-  double cache_bytes_written = 0;
-  double flops = 0;
-  OpCounts& operator+=(const OpCounts& other);
-  double bytes() const { return weight_bytes_read + cache_bytes_read + cache_bytes_written; }
 };
 
 /// One token to be run.

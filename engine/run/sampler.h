@@ -33,10 +33,23 @@ class Sampler {
   TokenId sample(std::span<const float> logits);
 
  private:
+  using Candidate = std::pair<float, TokenId>;
+  float penalized(float logit, std::size_t token) const;
+  void mark_recent(std::size_t n_vocab);
+  void collect(std::span<const float> logits);
+  void collect_top_k(std::span<const float> logits);
+  void keep_top_p();
+  void weigh(double temperature);
+  double uniform();
+
   SamplerOptions options_;
   std::mt19937_64 random_;
-  std::vector<TokenId> recent_;
-  std::vector<std::pair<float, TokenId>> candidates_;
+  std::vector<TokenId> recent_;        // a ring once it is full
+  std::size_t next_recent_ = 0;        // the oldest, when full
+  std::vector<bool> is_recent_;        // by token, during sample()
+  std::vector<Candidate> candidates_;  // logit and token
+  std::vector<double> weights_;        // of candidates_, the best has 1
+  float best_ = 0;                     // the highest logit among candidates_
 };
 
 /// The token of the highest logit, the lowest id among equals.

@@ -41,6 +41,8 @@ class Tokenizer {
   std::optional<TokenId> bos() const;
   std::optional<TokenId> eos() const;
   bool adds_bos() const;
+  /// True when the encoder puts a space before the text.
+  bool adds_space() const;
   /// True for tokens at which an answer ends (eos, eot, <|im_end|> and their kin).
   bool ends_answer(TokenId token) const;
   /// The id of a token by its exact text; absent when there is none.

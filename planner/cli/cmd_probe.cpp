@@ -12,7 +12,7 @@
 #include "planner/cli/output.h"
 #include "planner/cli/probe_report.h"
 #include "planner/cli/profile.h"
-#include "planner/report/escape.h"
+#include "planner/cli/progress.h"
 #include "planner/report/figures.h"
 #include "probes/measure/measure_all.h"
 #include "probes/measure/measure_machine.h"
@@ -35,35 +35,6 @@ std::string time_name() {
   std::array<char, 32> text{};
   return std::string(text.data(), std::strftime(text.data(), text.size(), "%Y%m%dT%H%M%SZ", &utc));
 }
-
-/// Tells how far measuring is: on a terminal one line that changes, else one line a step.
-class ProgressText {
- public:
-  ProgressText(const Environment& environment, bool quiet)
-      : environment_(environment), quiet_(quiet || !environment.message) {}
-  ~ProgressText() {
-    if (!quiet_ && environment_.messages_on_terminal && !step_.empty())
-      environment_.message("\r\x1b[K");
-  }
-  void operator()(const probes::MeasureProgress& p) {
-    if (quiet_) return;
-    const std::string step = report::escape_terminal(p.step);
-    if (environment_.messages_on_terminal) {
-      std::string line = fmt::format("{:3.0f} %  {} left  {}", 100 * p.fraction,
-                                     report::seconds_text(std::max(0.0, p.eta_seconds)), step);
-      line.resize(std::min<std::size_t>(line.size(), environment_.width - 1));
-      environment_.message("\r" + line + "\x1b[K");
-    } else if (step != step_) {
-      environment_.message(fmt::format("measuring {} ({:.0f} %)\n", step, 100 * p.fraction));
-    }
-    step_ = step;
-  }
-
- private:
-  const Environment& environment_;
-  bool quiet_;
-  std::string step_;
-};
 
 hwdb::Status write_file(const std::string& path, const std::string& text) {
   const auto failed = [&] { return hwdb::Error{"output.write", std::strerror(errno), path, ""}; };
@@ -110,9 +81,11 @@ hwdb::Result<Measured> measure(Session& session, const hwdb::Machine& detected, 
   how.budget_seconds = options.seconds.value_or(options.full ? kFullBudget : kBudget);
   how.sustained_seconds = options.full ? kHeld : 0;
   {
-    ProgressText progress(environment, options.quiet);
+    ProgressLine progress(environment, options.quiet, "measuring");
     probes::measure_machine(
-        &out.machine, how, [&](const probes::MeasureProgress& p) { progress(p); }, cancel);
+        &out.machine, how,
+        [&](const probes::MeasureProgress& p) { progress.show(p.step, p.fraction, p.eta_seconds); },
+        cancel);
   }
   const std::vector<hwdb::Reading> readings = std::move(out.machine.readings);
   out.machine = session.completed(detected, readings);

@@ -60,6 +60,34 @@ constexpr std::array kDoctorExamples = {
     Examples("tokwatt doctor report.json --record tests/fixtures/machines/my-machine"),
 };
 
+constexpr std::array kSynthExamples = {
+    Examples("tokwatt synth llama-3.1-8b --quant Q4_K_M --layers 4 -o llama-4-layers.gguf"),
+    Examples("tokwatt synth qwen3-30b-a3b --layers 2 --experts 16 --vocab 32000 -o small.gguf"),
+    Examples("tokwatt synth model.gguf --quant Q8_0 -o random.gguf"),
+};
+constexpr std::array kRunExamples = {
+    Examples("tokwatt run model.gguf -p \"Why is the sky blue?\""),
+    Examples("tokwatt run model.gguf -f question.txt -n 200 --temp 0"),
+    Examples("tokwatt run model.gguf -p \"Once upon a time\" --raw --json"),
+};
+constexpr std::array kBenchExamples = {
+    Examples("tokwatt bench model.gguf"),
+    Examples("tokwatt bench model.gguf -p 512,2048 -n 128 -d 0,4096 -t 4,8"),
+    Examples("tokwatt bench model.gguf -p 0 -n 64 -npl 1-16*2     sequences answered together"),
+    Examples("tokwatt bench model.gguf -o json                   as llama-bench prints it"),
+};
+constexpr std::array kPerplexityExamples = {
+    Examples("tokwatt perplexity model.gguf -f text.txt"),
+    Examples("tokwatt perplexity model-Q4_K_M.gguf -f text.txt --kl-divergence model-F16.gguf"),
+    Examples("tokwatt perplexity model.gguf -f text.txt -c 2048 --chunks 20"),
+};
+
+constexpr std::array kQuantizeExamples = {
+    Examples("tokwatt quantize model-F16.gguf model-Q4_K_M.gguf Q4_K_M"),
+    Examples("tokwatt quantize model-F16.gguf small.gguf IQ4_XS --dry-run"),
+    Examples("tokwatt quantize model-F16.gguf model.gguf Q4_K_M --output-tensor-type Q8_0"),
+};
+
 constexpr unsigned kAlways = kOutput | kCatalog;
 constexpr unsigned kPlanning = kAlways | kRig | kRun | kWorkload | kMoney | kWhy;
 
@@ -82,8 +110,18 @@ constexpr std::array kCommands = {
                 kBatchExamples, kAlways, 0, 1},
     CommandInfo{"probe", "", "what is in this machine, and how fast it really is", kProbeExamples,
                 kAlways | kRig | kProbe, 0, 0},
+    CommandInfo{"run", "FILE", "answers a prompt, then says how fast it was", kRunExamples,
+                kAlways | kEngine | kGenerate, 1, 1},
+    CommandInfo{"bench", "FILE...", "how fast the engine runs a file, measured", kBenchExamples,
+                kAlways | kBench, 1, 64},
+    CommandInfo{"perplexity", "FILE", "how well a file predicts a text, or how far from another",
+                kPerplexityExamples, kAlways | kEngine | kScore, 1, 1},
     CommandInfo{"doctor", "[REPORT]", "what was detected here and how; for bug reports",
                 kDoctorExamples, kAlways | kDoctor, 0, 1},
+    CommandInfo{"synth", "MODEL", "make a GGUF file of a model's shape with random weights",
+                kSynthExamples, kAlways | kQuant | kSynth, 1, 1},
+    CommandInfo{"quantize", "IN OUT PRESET", "write a GGUF file anew in smaller types",
+                kQuantizeExamples, kAlways | kQuantize, 3, 3},
 };
 
 }  // namespace

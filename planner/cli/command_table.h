@@ -24,6 +24,12 @@ enum FlagGroup : unsigned {
   kVerify = 1u << 12,
   kProbe = 1u << 13,
   kDoctor = 1u << 14,
+  kEngine = 1u << 15,    // what all commands that run the engine take
+  kGenerate = 1u << 16,  // run
+  kBench = 1u << 17,
+  kScore = 1u << 18,  // perplexity
+  kSynth = 1u << 19,
+  kQuantize = 1u << 20,
 };
 
 /// One command as help, dispatch and the man page see it.

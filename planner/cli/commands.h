@@ -17,7 +17,12 @@ hwdb::Result<Outcome> cmd_inspect(Session& session);
 hwdb::Result<Outcome> cmd_list(Session& session);
 hwdb::Result<Outcome> cmd_batch(Session& session);
 hwdb::Result<Outcome> cmd_probe(Session& session);
+hwdb::Result<Outcome> cmd_run(Session& session);
+hwdb::Result<Outcome> cmd_bench(Session& session);
+hwdb::Result<Outcome> cmd_perplexity(Session& session);
 hwdb::Result<Outcome> cmd_doctor(Session& session);
+hwdb::Result<Outcome> cmd_synth(Session& session);
+hwdb::Result<Outcome> cmd_quantize(Session& session);
 
 /// Runs the command that the options name; "" is the short fit.
 hwdb::Result<Outcome> run_command(Session& session);

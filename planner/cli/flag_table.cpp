@@ -5,81 +5,21 @@
 
 #include <algorithm>
 #include <array>
-#include <charconv>
-#include <cmath>
 #include <limits>
+#include <vector>
 
 #include "hwdb/limits.h"
 #include "planner/cli/command_table.h"
+#include "planner/cli/engine_flags.h"
+#include "planner/cli/flag_values.h"
+#include "planner/cli/making_flags.h"
 
 namespace cli {
 namespace {
 
-using hwdb::Error;
 using hwdb::Ok;
 using hwdb::Status;
 using Text = std::string_view;
-
-Error wrong(Text value, const std::string& expected) {
-  return Error{"usage.value", fmt::format("\"{}\", expected {}", value, expected), {}, {}};
-}
-
-/// A whole number; "8k" and "32K" are 1024-fold, as people write contexts.
-template <class Integer>
-Status read_count(Text text, std::uint64_t least, std::uint64_t most, Integer* out) {
-  std::uint64_t value = 0;
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-  Text rest(end, static_cast<std::size_t>(text.data() + text.size() - end));
-  if (rest == "k" || rest == "K") {
-    rest = {};
-    if (value > most / 1024) return wrong(text, fmt::format("{} to {}", least, most));
-    value *= 1024;
-  }
-  if (error != std::errc{} || !rest.empty() || value < least || value > most) {
-    return wrong(text, fmt::format("a whole number from {} to {}", least, most));
-  }
-  *out = static_cast<Integer>(value);
-  return Ok{};
-}
-
-Status read_number(Text text, double least, double most, double* out) {
-  double value = 0;
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-  // The comparison is written so that NaN fails it.
-  if (error != std::errc{} || end != text.data() + text.size() ||
-      !(value >= least && value <= most)) {
-    return wrong(text, fmt::format("a number from {} to {}", least, most));
-  }
-  *out = value;
-  return Ok{};
-}
-
-Status read_optional_number(Text text, double least, double most, std::optional<double>* out) {
-  double value = 0;
-  Status status = read_number(text, least, most, &value);
-  if (status) *out = value;
-  return status;
-}
-
-template <class T>
-struct Word {
-  Text text;
-  T value;
-};
-
-template <class T, std::size_t N>
-Status read_word(Text text, const std::array<Word<T>, N>& words, T* out) {
-  const auto it = std::ranges::find(words, text, &Word<T>::text);
-  if (it != words.end()) {
-    *out = it->value;
-    return Ok{};
-  }
-  std::string names;
-  for (std::size_t i = 0; i < N; ++i) {
-    names += fmt::format("{}{}", i == 0 ? "" : i + 1 == N ? " or " : ", ", words[i].text);
-  }
-  return wrong(text, names);
-}
 
 /// Layers on the GPU: a number, or all of them in llama.cpp's spellings; "auto" chooses.
 Status read_gpu_layers(Text text, std::optional<std::uint32_t>* out) {
@@ -93,7 +33,8 @@ Status read_gpu_layers(Text text, std::optional<std::uint32_t>* out) {
     return Ok{};
   }
   std::uint32_t value = 0;
-  if (!read_count(text, 0, kAll, &value)) return wrong(text, "a number of layers, all or auto");
+  if (!read_count(text, 0, kAll, &value))
+    return wrong_value(text, "a number of layers, all or auto");
   *out = value;
   return Ok{};
 }
@@ -117,13 +58,13 @@ Status read_tensor_split(Text text, std::vector<double>* out) {
     const std::size_t end = std::min(text.find_first_of(",/", begin), text.size());
     double share = 0;
     if (!read_number(text.substr(begin, end - begin), 0, 1e9, &share)) {
-      return wrong(text, "shares such as 3,1");
+      return wrong_value(text, "shares such as 3,1");
     }
     sum += share;
     out->push_back(share);
     begin = end + 1;
   }
-  if (sum <= 0) return wrong(text, "shares such as 3,1");
+  if (sum <= 0) return wrong_value(text, "shares such as 3,1");
   return Ok{};
 }
 
@@ -140,7 +81,7 @@ Status read_backend(Text text, planner::RunSettings* settings) {
   };
   Backend backend{};
   if (!read_word(text, kBackends, &backend)) {
-    return wrong(text, "cuda, rocm, vulkan, metal, sycl or cpu");
+    return wrong_value(text, "cuda, rocm, vulkan, metal, sycl or cpu");
   }
   settings->backend = backend;
   return Ok{};
@@ -151,6 +92,12 @@ constexpr std::array kFormats = {
     Word<Format>{"json", Format::json},
     Word<Format>{"csv", Format::csv},
     Word<Format>{"md", Format::markdown},
+};
+constexpr std::array kBenchFormats = {
+    Word<Text>{"md", "md"},
+    Word<Text>{"csv", "csv"},
+    Word<Text>{"json", "json"},
+    Word<Text>{"jsonl", "jsonl"},
 };
 constexpr std::array kColors = {
     Word<Color>{"auto", Color::automatic},
@@ -190,12 +137,6 @@ constexpr std::array kOnOff = {
     Word<bool>{"1", true},  Word<bool>{"0", false},
 };
 
-Status text(Text value, std::string* out) {
-  if (value.empty()) return wrong(value, "text");
-  *out = value;
-  return Ok{};
-}
-
 Status on(bool* flag) {
   *flag = true;
   return Ok{};
@@ -210,7 +151,7 @@ Status read_list(Text value, std::vector<std::string>* out) {
   out->clear();
   for (std::size_t begin = 0; begin <= value.size();) {
     const std::size_t end = std::min(value.find(',', begin), value.size());
-    if (end == begin) return wrong(value, "names with commas between them");
+    if (end == begin) return wrong_value(value, "names with commas between them");
     out->emplace_back(value.substr(begin, end - begin));
     begin = end + 1;
   }
@@ -221,7 +162,7 @@ Status read_list(Text value, std::vector<std::string>* out) {
 Status read_draft(Text value, planner::DraftSettings* draft) {
   if (!value.empty() && value.find_first_not_of("0123456789") == Text::npos)
     return read_count(value, 0, 1024, &draft->n_max);
-  return text(value, &draft->model);
+  return read_text(value, &draft->model);
 }
 
 Status read_cache_ram(Text value, std::int64_t* mib) {
@@ -230,7 +171,7 @@ Status read_cache_ram(Text value, std::int64_t* mib) {
     return Ok{};
   }
   if (!read_count(value, 0, 1u << 30, mib))
-    return wrong(value, "MiB, 0 for none or -1 for no limit");
+    return wrong_value(value, "MiB, 0 for none or -1 for no limit");
   return Ok{};
 }
 
@@ -240,11 +181,11 @@ constexpr double kMaxTokens = 2147483648.0;
 constexpr std::array kFlags = {
     // What runs where.
     Flag{"--on", "", "RIG", "machine: this, a saved name, FILE.json or words (default this)", kRig,
-         [](Text v, Options* o) { return text(v, &o->on); }},
+         [](Text v, Options* o) { return read_text(v, &o->on); }},
     Flag{"--quant", "-q", "NAME", "quantization, as Q4_K_M (fit: several, with commas)", kQuant,
          [](Text v, Options* o) {
            std::string quant;
-           Status status = text(v, &quant);
+           Status status = read_text(v, &quant);
            if (status) o->quant = quant;
            return status;
          }},
@@ -252,16 +193,16 @@ constexpr std::array kFlags = {
          [](Text v, Options* o) { return read_word(v, kRuntimes, &o->settings.runtime); }},
     Flag{"--backend", "", "NAME", "cuda, rocm, vulkan, metal, sycl or cpu", kRun,
          [](Text v, Options* o) { return read_backend(v, &o->settings); }},
-    Flag{"--ctx-size", "-c", "N", "context of all sequences together; 32k is 32768", kRun,
+    Flag{"--ctx-size", "-c", "N", "context of all sequences together; 32k is 32768", kRun | kGenerate,
          [](Text v, Options* o) {
            std::uint64_t n_ctx = 0;
            Status status = read_count(v, 1, hwdb::limits::kContext, &n_ctx);
            if (status) o->n_ctx = n_ctx;
            return status;
          }},
-    Flag{"--batch-size", "-b", "N", "logical batch (default 2048)", kRun,
+    Flag{"--batch-size", "-b", "N", "logical batch (default 2048)", kRun | kGenerate,
          [](Text v, Options* o) { return read_count(v, 1, kMaxBatch, &o->settings.n_batch); }},
-    Flag{"--ubatch-size", "-ub", "N", "physical batch (default 512)", kRun,
+    Flag{"--ubatch-size", "-ub", "N", "physical batch (default 512)", kRun | kEngine,
          [](Text v, Options* o) { return read_count(v, 1, kMaxBatch, &o->settings.n_ubatch); }},
     Flag{"--n-gpu-layers", "-ngl --gpu-layers", "N", "layers on the GPU, all or auto", kRun,
          [](Text v, Options* o) { return read_gpu_layers(v, &o->settings.n_gpu_layers); }},
@@ -276,7 +217,7 @@ constexpr std::array kFlags = {
          [](Text, Options* o) { return on(&o->settings.cpu_moe); }},
     Flag{"--override-tensor", "-ot", "REGEX=BUF",
          "tensors placed by name: exps=CPU (repeatable)", kPlan,
-         [](Text v, Options* o) { return text(v, &o->settings.override_tensor); }, {}, true},
+         [](Text v, Options* o) { return read_text(v, &o->settings.override_tensor); }, {}, true},
     Flag{"--split-mode", "-sm", "MODE", "none, layer, row or tensor", kRun,
          [](Text v, Options* o) { return read_word(v, kSplitModes, &o->settings.split_mode); }},
     Flag{"--tensor-split", "-ts", "A,B", "shares of the GPUs", kRun,
@@ -285,15 +226,15 @@ constexpr std::array kFlags = {
          [](Text v, Options* o) { return read_count(v, 0, 255, &o->settings.main_gpu); }},
     Flag{"--no-kv-offload", "-nkvo", "", "the KV cache stays in RAM", kRun,
          [](Text, Options* o) { return on(&o->settings.kv_on_host); }},
-    Flag{"--cache-type-k", "-ctk", "TYPE", "f16, q8_0, q4_0...", kRun,
+    Flag{"--cache-type-k", "-ctk", "TYPE", "f16, q8_0, q4_0...", kRun | kEngine,
          [](Text v, Options* o) { return read_cache_type(v, &o->settings.cache_type_k); }},
-    Flag{"--cache-type-v", "-ctv", "TYPE", "the same for values", kRun,
+    Flag{"--cache-type-v", "-ctv", "TYPE", "the same for values", kRun | kEngine,
          [](Text v, Options* o) { return read_cache_type(v, &o->settings.cache_type_v); }},
     Flag{"--flash-attn", "-fa", "on|off", "flash attention (default on)", kRun,
          [](Text v, Options* o) { return read_word(v, kOnOff, &o->settings.flash_attn); }, "on"},
     Flag{"--parallel", "-np", "N", "sequences at once (default 1)", kRun,
          [](Text v, Options* o) { return read_count(v, 1, 4096, &o->settings.n_seq); }},
-    Flag{"--threads", "-t", "N", "CPU threads", kRun,
+    Flag{"--threads", "-t", "N", "CPU threads", kRun | kEngine | kSynth | kQuantize,
          [](Text v, Options* o) {
            std::uint32_t threads = 0;
            Status status = read_count(v, 1, 4096, &threads);
@@ -303,17 +244,17 @@ constexpr std::array kFlags = {
 
     // What is loaded beside the model.
     Flag{"--mmproj", "-mm", "FILE", "projector for images or sound, or catalogue", kPlan,
-         [](Text v, Options* o) { return text(v, &o->settings.mmproj); }},
+         [](Text v, Options* o) { return read_text(v, &o->settings.mmproj); }},
     Flag{"--no-mmproj-offload", "", "", "the projector stays on the CPU", kPlan,
          [](Text, Options* o) { return off(&o->settings.mmproj_on_gpu); }},
     Flag{"--lora", "", "FILE", "adapter, or rank=16 for an estimate; repeatable", kPlan,
          [](Text v, Options* o) { return read_list(v, &o->settings.lora); }, {}, true},
     Flag{"--model-draft", "-md --spec-draft-model", "MODEL", "second model that drafts tokens",
-         kPlan, [](Text v, Options* o) { return text(v, &o->settings.draft.model); }},
+         kPlan, [](Text v, Options* o) { return read_text(v, &o->settings.draft.model); }},
     Flag{"--draft", "", "MODEL|N", "the same; a number: as --draft-max", kPlan,
          [](Text v, Options* o) { return read_draft(v, &o->settings.draft); }},
     Flag{"--draft-quant", "", "NAME", "quantization of the draft model", kPlan,
-         [](Text v, Options* o) { return text(v, &o->settings.draft.quant); }},
+         [](Text v, Options* o) { return read_text(v, &o->settings.draft.quant); }},
     Flag{"--gpu-layers-draft", "-ngld --n-gpu-layers-draft --spec-draft-ngl", "N",
          "its layers on the GPU, all or auto", kPlan,
          [](Text v, Options* o) { return read_gpu_layers(v, &o->settings.draft.n_gpu_layers); }},
@@ -361,7 +302,7 @@ constexpr std::array kFlags = {
     Flag{"--use", "", "NAME", "chat, code, rag, agent or batch", kWorkload,
          [](Text v, Options* o) -> Status {
            auto workload = planner::workload_for(v);
-           if (!workload) return wrong(v, "chat, code, rag, agent or batch");
+           if (!workload) return wrong_value(v, "chat, code, rag, agent or batch");
            o->workload = std::move(*workload);
            o->use_given = true;
            return Ok{};
@@ -393,13 +334,13 @@ constexpr std::array kFlags = {
          [](Text v, Options* o) { return read_optional_number(v, 0, 1e9, &o->min_tps); }},
     Flag{"--model", "", "NAME", "fit: only names with this; verify: the model that runs",
          kFit | kVerify,
-         [](Text v, Options* o) { return text(v, &o->model_filter); }},
+         [](Text v, Options* o) { return read_text(v, &o->model_filter); }},
 
     // Money.
     Flag{"--tariff", "", "NAME", "electricity tariff (see list tariffs), or a price: 0.16/kWh", kMoney,
-         [](Text v, Options* o) { return text(v, &o->tariff); }},
+         [](Text v, Options* o) { return read_text(v, &o->tariff); }},
     Flag{"--price", "", "P", "price of a kWh in place of a tariff", kMoney,
-         [](Text v, Options* o) { return text(v, &o->price); }},
+         [](Text v, Options* o) { return read_text(v, &o->price); }},
     Flag{"--max", "", "", "only the ceiling: full power all month", kBill,
          [](Text, Options* o) { return on(&o->full_power); }},
     Flag{"--watts", "", "W", "power at the wall in place of the machine's", kBill,
@@ -414,16 +355,21 @@ constexpr std::array kFlags = {
            return Ok{};
          }},
     Flag{"--output", "-o", "FILE", "write there; - is standard output", kOutput,
-         [](Text v, Options* o) { return text(v, &o->output); }},
+         [](Text v, Options* o) -> Status {
+           // llama-bench's -o names a format; a file of that name is ./json.
+           if (o->command == "bench" && read_word(v, kBenchFormats, &o->bench.as_llama_bench))
+             return Ok{};
+           return read_text(v, o->command == "synth" ? &o->made_file : &o->output);
+         }},
     Flag{"--why", "", "", "show the arithmetic", kWhy,
          [](Text, Options* o) { return on(&o->why); }},
     Flag{"--check", "", "TERMS", "exit 7 unless met: 'decode>=20,fits=gpu,cost<=30'", kCheck,
-         [](Text v, Options* o) { return text(v, &o->check); }},
+         [](Text v, Options* o) { return read_text(v, &o->check); }},
     Flag{"--tolerance", "", "P%", "exit 7 when a total differs by more than this, as 3%", kVerify,
          [](Text v, Options* o) -> Status {
            const Text number = v.ends_with('%') ? v.substr(0, v.size() - 1) : v;
            double percent = 0;
-           if (!read_number(number, 0, 1000, &percent)) return wrong(v, "a percentage such as 3%");
+           if (!read_number(number, 0, 1000, &percent)) return wrong_value(v, "a percentage such as 3%");
            o->tolerance = percent / 100;
            return Ok{};
          }},
@@ -432,15 +378,15 @@ constexpr std::array kFlags = {
     Flag{"--color", "", "WHEN", "auto, always or never", kOutput,
          [](Text v, Options* o) { return read_word(v, kColors, &o->color); }},
     Flag{"--hwdb", "", "DIR", "rows that replace or add to the built-in ones", kCatalog,
-         [](Text v, Options* o) { return text(v, &o->hwdb_dir); }},
+         [](Text v, Options* o) { return read_text(v, &o->hwdb_dir); }},
     Flag{"--state-dir", "", "DIR", "where machines are saved", kCatalog,
-         [](Text v, Options* o) { return text(v, &o->state_dir); }},
+         [](Text v, Options* o) { return read_text(v, &o->state_dir); }},
     Flag{"--no-state", "", "", "read and write no saved state", kCatalog,
          [](Text, Options* o) { return on(&o->no_state); }},
     Flag{"--save-machine", "", "NAME", "keep this machine under that name", kRig,
-         [](Text v, Options* o) { return text(v, &o->save_machine); }},
+         [](Text v, Options* o) { return read_text(v, &o->save_machine); }},
     Flag{"--sysroot", "", "DIR", "a recorded machine in place of this one", kRig | kDoctor,
-         [](Text v, Options* o) { return text(v, &o->sysroot); }},
+         [](Text v, Options* o) { return read_text(v, &o->sysroot); }},
     Flag{"--measure", "", "", "measure bandwidth, rates, disk and watts, and keep them", kProbe,
          [](Text, Options* o) { return on(&o->measure); }},
     Flag{"--full", "", "", "measure longer, and hold each load to see throttling", kProbe,
@@ -450,9 +396,9 @@ constexpr std::array kFlags = {
     Flag{"--show", "", "", "what was measured before, without measuring", kProbe,
          [](Text, Options* o) { return on(&o->show); }},
     Flag{"--save", "", "FILE", "write the machine as JSON, for --on elsewhere", kProbe,
-         [](Text v, Options* o) { return text(v, &o->save_file); }},
+         [](Text v, Options* o) { return read_text(v, &o->save_file); }},
     Flag{"--record", "", "DIR", "make a fixture of this machine, or of REPORT", kDoctor,
-         [](Text v, Options* o) { return text(v, &o->record_dir); }},
+         [](Text v, Options* o) { return read_text(v, &o->record_dir); }},
     Flag{"--help", "-h", "", "this text", kOutput,
          [](Text, Options* o) { return on(&o->help); }},
     Flag{"--version", "", "", "the version", kOutput,
@@ -462,11 +408,22 @@ constexpr std::array kFlags = {
 }  // namespace
 
 std::span<const Flag> flags() {
-  return kFlags;
+  static const std::vector<Flag> kAll = [] {
+    std::vector<Flag> all(kFlags.begin(), kFlags.end());
+    const std::span<const Flag> engine = engine_flags();
+    all.insert(all.end(), engine.begin(), engine.end());
+    const std::span<const Flag> run = run_flags();
+    all.insert(all.end(), run.begin(), run.end());
+    const std::span<const Flag> making = making_flags();
+    all.insert(all.end(), making.begin(), making.end());
+    return all;
+  }();
+  return kAll;
 }
 
-const Flag* find_flag(Text spelling) {
-  for (const Flag& flag : kFlags) {
+const Flag* find_flag(Text spelling, unsigned groups) {
+  for (const Flag& flag : flags()) {
+    if ((flag.group & groups) == 0) continue;
     if (flag.name == spelling) return &flag;
     for (std::size_t i = 0; i < flag.shorts.size();) {
       const std::size_t end = std::min(flag.shorts.find(' ', i), flag.shorts.size());

@@ -24,7 +24,8 @@ struct Flag {
 
 /// In the order in which they take effect: --use before the figures that it stands for.
 std::span<const Flag> flags();
-/// Null when no flag is spelled so.
-const Flag* find_flag(std::string_view spelling);
+/// The flag of that spelling that a command with these groups takes; one word may mean different
+/// things to different commands. Null when there is none.
+const Flag* find_flag(std::string_view spelling, unsigned groups = ~0u);
 
 }  // namespace cli

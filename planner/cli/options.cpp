@@ -62,8 +62,8 @@ hwdb::Result<std::vector<std::string>> spell_out(const std::vector<std::string>&
     }
     const std::size_t equals = word.starts_with("--") ? word.find('=') : std::string::npos;
     const std::string spelling = word.substr(0, equals);
-    const Flag* flag = spelling.starts_with('-') ? find_flag(spelling) : nullptr;
-    if (flag == nullptr || (flag->group & command.flags) == 0) {
+    const Flag* flag = spelling.starts_with('-') ? find_flag(spelling, command.flags) : nullptr;
+    if (flag == nullptr) {
       out.push_back(word);
     } else if (flag->value.empty()) {
       if (equals != std::string::npos) {

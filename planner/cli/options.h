@@ -9,6 +9,8 @@
 #include <vector>
 
 #include "hwdb/result.h"
+#include "planner/cli/bench_flags.h"
+#include "planner/cli/run_flags.h"
 #include "planner/scenario.h"
 
 namespace cli {
@@ -60,6 +62,23 @@ struct Options {
   std::string save_file;
   // doctor
   std::string record_dir;
+  // synth, quantize
+  std::string made_file;  // -o of synth
+  std::uint64_t seed = 1;
+  std::optional<std::uint32_t> n_layers, n_experts;
+  std::optional<std::uint64_t> n_vocab;
+  bool force = false, dry_run = false, pure = false;
+  std::string token_embedding_type, output_tensor_type;  // "" by the preset
+  // the engine
+  bool mapped_weights = false;  // read from the file's pages instead of a copy laid out anew
+  BenchFlags bench;
+  RunFlags run;
+  // perplexity, quants --measure
+  std::string text_file;                 // -f; "" none
+  std::optional<std::uint32_t> n_chunk;  // tokens of one
+  std::uint32_t n_chunks = 0;            // 0: all
+  std::string reference;                 // --kl-divergence: the other file
+  std::vector<std::string> against;      // files that are compared with the one named
 };
 
 /// Reads the arguments after the program's name. Errors: usage.unknown_command,

@@ -2,7 +2,6 @@
 #include "probes/measure/cpu_buffer.h"
 
 #include <fmt/format.h>
-#include <sys/mman.h>
 
 #include <algorithm>
 #include <charconv>
@@ -13,7 +12,6 @@
 namespace probes {
 namespace {
 
-constexpr std::size_t kHugePage = 2 * hwdb::kMiB;
 constexpr std::uint64_t kLeast = 256 * hwdb::kMiB, kMost = 8 * hwdb::kGiB;
 
 /// The two addresses of "7f00-7f10 rw-p ..."; false for any other line.
@@ -31,36 +29,19 @@ std::string size_text(std::uint64_t bytes) {
 
 }  // namespace
 
-CpuBuffer::CpuBuffer(std::size_t bytes) {
-  if (bytes == 0) return;
-  mapped_ = bytes + kHugePage;
-  void* const mapping = ::mmap(nullptr, mapped_, PROT_READ | PROT_WRITE,
-                               MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-  if (mapping == MAP_FAILED) return;
-  mapping_ = mapping;
-  size_ = bytes;
-  const auto address = reinterpret_cast<std::uintptr_t>(mapping);
-  data_ = static_cast<std::uint8_t*>(mapping) + (kHugePage - address % kHugePage) % kHugePage;
-  ::madvise(data_, size_, MADV_HUGEPAGE);  // a wish: huge_bytes tells what came of it
-}
-
-CpuBuffer::~CpuBuffer() {
-  if (mapping_ != nullptr) ::munmap(mapping_, mapped_);
-}
-
 std::size_t CpuBuffer::huge_bytes() const {
-  const auto begin = reinterpret_cast<std::uintptr_t>(data_);
+  const auto begin = reinterpret_cast<std::uintptr_t>(data());
   std::uint64_t huge = 0;
   bool mine = false;
   for (const std::string& line : SysRoot().read_lines("/proc/self/smaps")) {
     std::uint64_t first = 0, last = 0;
     if (parse_range(line, &first, &last)) {
-      mine = first < begin + size_ && last > begin;
+      mine = first < begin + size() && last > begin;
     } else if (const auto value = mine ? value_of(line, "AnonHugePages") : std::nullopt) {
       huge += parse_number(value->substr(0, value->find(' '))).value_or(0) * hwdb::kKiB;
     }
   }
-  return std::min<std::uint64_t>(huge, size_);
+  return std::min<std::uint64_t>(huge, size());
 }
 
 BufferPlan plan_buffer(const hwdb::CpuInfo& cpu, const hwdb::MemoryInfo& memory, double share) {

@@ -5,29 +5,25 @@
 #include <cstdint>
 #include <string>
 
+#include "engine/runtime/huge_memory.h"
 #include "hwdb/machine.h"
 
 namespace probes {
 
-/// Anonymous memory that nobody has touched yet, in 2 MiB pages where the kernel gives them; given
-/// back when it goes.
+/// The engine's kind of memory, with a look at what the kernel made of it.
 class CpuBuffer {
  public:
   /// Null data when the system refuses.
-  explicit CpuBuffer(std::size_t bytes);
-  CpuBuffer(const CpuBuffer&) = delete;
-  CpuBuffer& operator=(const CpuBuffer&) = delete;
-  ~CpuBuffer();
+  explicit CpuBuffer(std::size_t bytes) : memory_(bytes) {}
 
-  std::uint8_t* data() const { return data_; }  // aligned to 2 MiB
-  std::size_t size() const { return size_; }
+  /// Aligned to 2 MiB.
+  std::uint8_t* data() const { return reinterpret_cast<std::uint8_t*>(memory_.data()); }
+  std::size_t size() const { return memory_.size(); }
   /// How much of what was touched lies in pages of 2 MiB or more; 0 when the kernel does not say.
   std::size_t huge_bytes() const;
 
  private:
-  void* mapping_ = nullptr;
-  std::size_t mapped_ = 0, size_ = 0;
-  std::uint8_t* data_ = nullptr;
+  engine::HugeMemory memory_;
 };
 
 /// How large the arrays may be that stand for "memory, not cache".

@@ -15,6 +15,7 @@
 #include "probes/measure/disk_read.h"
 #include "probes/measure/measure_machine.h"
 #include "probes/measure/power.h"
+#include "probes/measure/processor_time.h"
 #include "probes/sys_root.h"
 
 namespace probes {
@@ -23,40 +24,6 @@ namespace {
 constexpr std::string_view kIdle = "power.idle", kDisk = "disk.read_bandwidth";
 // Of the budget; the steps of memory and peaks have weights of about 1 each.
 constexpr double kIdleWeight = 2, kDiskWeight = 3;
-
-/// The part of the processors' time that was not idle between two looks; 0 when nobody says.
-class BusyShare {
- public:
-  explicit BusyShare(const SysRoot& sys) : sys_(sys), before_(look()) {}
-  double share() const {
-    const Ticks now = look();
-    const double whole = now.all - before_.all;
-    return whole > 0 ? 1 - (now.idle - before_.idle) / whole : 0;
-  }
-
- private:
-  struct Ticks {
-    double all = 0, idle = 0;
-  };
-  Ticks look() const {
-    Ticks t;
-    const auto lines = sys_.read_lines("/proc/stat");
-    if (lines.empty() || !lines[0].starts_with("cpu ")) return t;
-    std::string_view rest = std::string_view(lines[0]).substr(4);
-    for (int field = 0; !rest.empty() && field < 8; ++field) {
-      rest = trim(rest);
-      const std::size_t end = std::min(rest.find(' '), rest.size());
-      const auto ticks = static_cast<double>(parse_number(rest.substr(0, end)).value_or(0));
-      t.all += ticks;
-      if (field == 3 || field == 4) t.idle += ticks;  // idle, and waiting for a disk
-      rest.remove_prefix(end);
-    }
-    return t;
-  }
-
-  const SysRoot& sys_;
-  Ticks before_;
-};
 
 class CpuMeasurement {
  public:
@@ -131,14 +98,14 @@ class CpuMeasurement {
   void rest(PowerMeter* meter) {
     const double seconds = steps_.begin(kIdle);
     const bool nvml = sys_.is_live() && has_nvidia();
-    const BusyShare busy(sys_);
+    const ProcessorTime before = read_processor_time(sys_);
     const double from = measure_clock();
     while ((meter->any() || nvml) && measure_clock() < from + seconds && !steps_.cancelled()) {
       std::this_thread::sleep_for(std::chrono::milliseconds(20));
       steps_.tick();
     }
     std::vector<Reading> idle = meter->readings("idle", from, measure_clock());
-    const double share = busy.share();
+    const double share = busy_share(before, read_processor_time(sys_));
     for (Reading& r : idle) {
       if (share > 0.1 && r.status == ReadingStatus::ok)
         r.reason =
