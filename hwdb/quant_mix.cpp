@@ -308,8 +308,12 @@ TensorType Mix::ffn_down_type(std::uint32_t i) const {
 
 TensorType Mix::choose(const PlannedTensor& tensor) {
   Part part = tensor.part;
+  if (options_.pure) return default_;
   const bool tied_table = tied_ && part == Part::token_embedding &&
                           (options_.newer_rules || tensor.info.name == "token_embd.weight");
+  if (tied_table && !options_.output_tensor_type.empty()) {
+    return tensor_type(options_.output_tensor_type);
+  }
   if (part == Part::output || tied_table) {
     return preset_.q8_embeddings ? kQ8_0 : output_type(tensor.info.ne[0]);
   }
@@ -370,6 +374,8 @@ TensorType Mix::fit_row(TensorType type, std::uint64_t ne0) const {
   return ne0 % format_of(other).block_weights == 0 ? other : kF16;
 }
 
+const std::string kByPreset;  // no type by name
+
 Status set_type(TensorType type, PlannedTensor* tensor) {
   auto bytes = tensor_bytes(format_of(type), tensor->info.ne[0], tensor->info.rows());
   if (!bytes) {
@@ -393,10 +399,26 @@ Status apply_preset(const ModelShape& shape, const QuantOptions& options,
   }
   const TensorTraits* known = find_tensor_traits(shape.architecture);
   const TensorTraits& traits = known != nullptr ? *known : plain_tensor_traits();
+  for (const std::string& name : {options.token_embedding_type, options.output_tensor_type}) {
+    const TensorFormat* format = name.empty() ? nullptr : find_tensor_format(name);
+    if (!name.empty() && (format == nullptr || format->removed)) {
+      return Error{"quant.unknown",
+                   "no tensor type is called '" + name.substr(0, 64) + "'",
+                   {},
+                   "such as Q8_0, Q6_K or F16"};
+    }
+  }
   const TensorType plain = tensor_type(preset->type);
   const bool copies = one_of(plain, kF32, kF16, kBf16);
   Mix mix(shape, traits, *preset, options, *tensors);
   for (PlannedTensor& tensor : *tensors) {
+    const std::string& wanted = tensor.part == Part::token_embedding ? options.token_embedding_type
+                                : tensor.part == Part::output        ? options.output_tensor_type
+                                                                     : kByPreset;
+    if (!wanted.empty()) {
+      if (auto ok = set_type(tensor_type(wanted), &tensor); !ok) return ok;
+      continue;
+    }
     // Experts that were published in MXFP4 stay so; making other types of them would need F32.
     if (tensor.info.type == kMxfp4 && plain != kF32) continue;
     if (copies) {

@@ -72,6 +72,9 @@ struct QuantOptions {
   std::string preset;  // "Q4_K_M"; a community name such as "Q4_K_L" too
   bool imatrix = false;
   bool newer_rules = false;  // rules of 2026 instead of those most published files were made with
+  bool pure = false;         // every matrix in the preset's own type
+  /// Types by name for the token tables and the output, whatever the preset says; "": by the preset.
+  std::string token_embedding_type, output_tensor_type;
 };
 
 /// Sets each tensor's type and bytes by llama.cpp's rules for that preset. Errors: quant.unknown

@@ -52,11 +52,6 @@ std::uint64_t file_offset(const TensorInfo& tensor, std::span<const Shard> shard
   return shards[tensor.shard].data_offset + tensor.offset;
 }
 
-/// Bytes from one panel of a matrix to the next: panels lie one after the other.
-std::size_t panel_stride(const cpu::Weights& w) {
-  return cpu::panel_bytes(w.type, kPanelRows, w.n_cols);
-}
-
 /// Rows of a file, decoded one at a time.
 class FileRowTable : public RowTable {
  public:
@@ -270,8 +265,9 @@ class Loader {
       fail(s.error());
       return 0;
     }
+    // Panels lie one after the other without padding; only the whole matrix is rounded up.
     cpu::make_panels(w.type, scratch->data(), n, w.n_cols, 0, piece.n_panels,
-                     matrix + piece.first_panel * panel_stride(w));
+                     matrix + std::size_t{first} * row);
     return n * row;
   }
 

@@ -78,11 +78,9 @@ struct ScaledCodes {
 
 /// Best scales of levels around 0; see fit_scale.
 template <typename Levels>
-ScaledCodes fit_scaled_codes(const FourBlocks& four, const Levels& levels, float spread,
-                             int n_tries) {
+ScaledCodes fit_scaled_codes(const FourBlocks& four, const Levels& levels, const Tries& tries) {
   ScaledCodes fit;
-  const Lanes scale =
-      half_scales(fit_scale(four.groups, levels, spread, n_tries), four.factors, fit.d);
+  const Lanes scale = half_scales(fit_scale(four.groups, levels, tries), four.factors, fit.d);
   fit.codes = codes_of(four.groups, levels, scale, all_lanes(0));
   return fit;
 }
@@ -93,9 +91,9 @@ struct AffineCodes {
 };
 
 /// Best scales and starts of codes 0..highest; see fit_affine.
-inline AffineCodes fit_affine_codes(const FourBlocks& four, float highest) {
+inline AffineCodes fit_affine_codes(const FourBlocks& four, float highest, const Tries& tries) {
   AffineCodes codes;
-  const Fit fit = fit_affine(four.groups, highest, true, -1.0f, 1.5f, 12);
+  const Fit fit = fit_affine(four.groups, highest, true, tries);
   const Lanes scale = half_scales(fit.scale, four.factors, codes.d);
   const Lanes min = half_scales(fit.min, four.factors, codes.m);
   codes.codes = codes_of(four.groups, IntegerLevels{0, highest}, scale, min);

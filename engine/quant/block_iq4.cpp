@@ -10,6 +10,7 @@ namespace engine::quant {
 namespace {
 
 constexpr TableLevels kLevels(kIq4Levels);
+constexpr Tries kTries{0.85f, 1.15f, 8};
 
 void write_levels(const std::uint8_t* qs, float scale, float* to) {
   for (unsigned j = 0; j < 16; ++j) {
@@ -43,7 +44,7 @@ void encode_iq4_nl(const float* from, std::size_t n_weights, const float* import
                    std::byte* to) {
   BlockIQ4_NL* blocks = blocks_at<BlockIQ4_NL>(to);
   for_four_blocks(from, n_weights, importance, [&](const FourBlocks& four) {
-    const ScaledCodes fit = fit_scaled_codes(four, kLevels, 0.15f, 8);
+    const ScaledCodes fit = fit_scaled_codes(four, kLevels, kTries);
     for (std::size_t k = 0; k < four.n; ++k) {
       blocks[four.first + k].d = fit.d[k];
       pack_halves(fit.codes[k].data(), blocks[four.first + k].qs);
@@ -57,7 +58,7 @@ void encode_iq4_xs(const float* from, std::size_t n_weights, const float* import
   SignedSuperBlock<32> fit;
   for (std::size_t b = 0; b < n_weights / 256; ++b) {
     fit_super_block(from + 256 * b, importance != nullptr ? importance + 256 * b : nullptr, kLevels,
-                    -32, 0.15f, 8, fit);
+                    -32, kTries, fit);
     BlockIQ4_XS& block = blocks[b];
     block = {.d = fit.d};
     unsigned high = 0;

@@ -26,7 +26,7 @@ void encode_q2_k(const float* from, std::size_t n_weights, const float* importan
   AffineSuperBlock<16> fit;
   for (std::size_t b = 0; b < n_weights / 256; ++b) {
     fit_super_block(from + 256 * b, importance != nullptr ? importance + 256 * b : nullptr, 3, 15,
-                    -0.5f, 1.0f, 12, fit);
+                    {0.77f, 1.17f, 8}, fit);
     BlockQ2_K& block = blocks[b];
     block = {.d = fit.d, .dmin = fit.dmin};
     for (unsigned g = 0; g < 16; ++g) {

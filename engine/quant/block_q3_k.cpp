@@ -25,7 +25,7 @@ void encode_q3_k(const float* from, std::size_t n_weights, const float* importan
   SignedSuperBlock<16> fit;
   for (std::size_t b = 0; b < n_weights / 256; ++b) {
     fit_super_block(from + 256 * b, importance != nullptr ? importance + 256 * b : nullptr,
-                    IntegerLevels{-4, 3}, -32, 0.25f, 8, fit);
+                    IntegerLevels{-4, 3}, -32, {0.8f, 1.2f, 6}, fit);
     BlockQ3_K& block = blocks[b];
     block = {.d = fit.d};
     for (unsigned g = 0; g < 16; ++g) {

@@ -40,7 +40,7 @@ void encode_q4_0(const float* from, std::size_t n_weights, const float* importan
     return;
   }
   for_four_blocks(from, n_weights, importance, [&](const FourBlocks& four) {
-    const ScaledCodes fit = fit_scaled_codes(four, IntegerLevels{-8, 7}, 0.15f, 8);
+    const ScaledCodes fit = fit_scaled_codes(four, IntegerLevels{-8, 7}, {0.85f, 1.15f, 8});
     for (std::size_t k = 0; k < four.n; ++k) {
       blocks[four.first + k].d = fit.d[k];
       pack_halves(fit.codes[k].data(), blocks[four.first + k].qs);
@@ -61,7 +61,7 @@ void encode_q4_1(const float* from, std::size_t n_weights, const float* importan
     return;
   }
   for_four_blocks(from, n_weights, importance, [&](const FourBlocks& four) {
-    const AffineCodes fit = fit_affine_codes(four, 15);
+    const AffineCodes fit = fit_affine_codes(four, 15, {0.93f, 1.1f, 8});
     for (std::size_t k = 0; k < four.n; ++k) {
       blocks[four.first + k].d = fit.d[k];
       blocks[four.first + k].m = fit.m[k];

@@ -62,7 +62,7 @@ void encode_q4_k(const float* from, std::size_t n_weights, const float* importan
   AffineSuperBlock<32> fit;
   for (std::size_t b = 0; b < n_weights / 256; ++b) {
     fit_super_block(from + 256 * b, importance != nullptr ? importance + 256 * b : nullptr, 15, 63,
-                    -1.0f, 1.5f, 12, fit);
+                    {0.93f, 1.1f, 8}, fit);
     blocks[b] = {.d = fit.d, .dmin = fit.dmin};
     pack_scales(fit, blocks[b].scales);
     pack_low_bits(fit.codes, blocks[b].qs);
@@ -74,7 +74,7 @@ void encode_q5_k(const float* from, std::size_t n_weights, const float* importan
   AffineSuperBlock<32> fit;
   for (std::size_t b = 0; b < n_weights / 256; ++b) {
     fit_super_block(from + 256 * b, importance != nullptr ? importance + 256 * b : nullptr, 31, 63,
-                    -1.0f, 1.5f, 12, fit);
+                    {0.96f, 1.05f, 8}, fit);
     blocks[b] = {.d = fit.d, .dmin = fit.dmin};
     pack_scales(fit, blocks[b].scales);
     pack_low_bits(fit.codes, blocks[b].qs);

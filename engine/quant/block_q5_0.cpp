@@ -59,7 +59,7 @@ void encode_q5_0(const float* from, std::size_t n_weights, const float* importan
     return;
   }
   for_four_blocks(from, n_weights, importance, [&](const FourBlocks& four) {
-    const ScaledCodes fit = fit_scaled_codes(four, IntegerLevels{-16, 15}, 0.07f, 8);
+    const ScaledCodes fit = fit_scaled_codes(four, IntegerLevels{-16, 15}, {0.93f, 1.07f, 8});
     for (std::size_t k = 0; k < four.n; ++k) {
       blocks[four.first + k].d = fit.d[k];
       pack(fit.codes[k], blocks[four.first + k]);
@@ -80,7 +80,7 @@ void encode_q5_1(const float* from, std::size_t n_weights, const float* importan
     return;
   }
   for_four_blocks(from, n_weights, importance, [&](const FourBlocks& four) {
-    const AffineCodes fit = fit_affine_codes(four, 31);
+    const AffineCodes fit = fit_affine_codes(four, 31, {0.96f, 1.05f, 8});
     for (std::size_t k = 0; k < four.n; ++k) {
       blocks[four.first + k].d = fit.d[k];
       blocks[four.first + k].m = fit.m[k];

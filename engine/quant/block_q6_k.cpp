@@ -26,7 +26,7 @@ void encode_q6_k(const float* from, std::size_t n_weights, const float* importan
   SignedSuperBlock<16> fit;
   for (std::size_t b = 0; b < n_weights / 256; ++b) {
     fit_super_block(from + 256 * b, importance != nullptr ? importance + 256 * b : nullptr,
-                    IntegerLevels{-32, 31}, -128, 0.03f, 6, fit);
+                    IntegerLevels{-32, 31}, -128, {0.95f, 1.05f, 6}, fit);
     BlockQ6_K& block = blocks[b];
     block.d = fit.d;
     for (unsigned g = 0; g < 16; ++g) block.scales[g] = fit.scales[g];

@@ -41,7 +41,7 @@ void encode_q8_0(const float* from, std::size_t n_weights, const float* importan
     return;
   }
   for_four_blocks(from, n_weights, importance, [&](const FourBlocks& four) {
-    const ScaledCodes fit = fit_scaled_codes(four, IntegerLevels{-128, 127}, 0.008f, 4);
+    const ScaledCodes fit = fit_scaled_codes(four, IntegerLevels{-128, 127}, {0.99f, 1.01f, 4});
     for (std::size_t k = 0; k < four.n; ++k) {
       blocks[four.first + k].d = fit.d[k];
       for (std::size_t j = 0; j < 32; ++j) {

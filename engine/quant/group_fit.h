@@ -90,6 +90,17 @@ class TableLevels {
   std::array<float, kCells> level_of_cell_{}, code_of_cell_{};
 };
 
+/// Which scales a search tries: `n` of them (at least 2), from `least` to `most` times as many
+/// levels as just reach the largest weight. Wider costs little; the fits that follow a try close
+/// the gaps between them.
+struct Tries {
+  float least, most;
+  int n;
+  float at(int i) const {
+    return least + (most - least) * static_cast<float>(i) / static_cast<float>(n - 1);
+  }
+};
+
 /// x = scale * level + min.
 struct Fit {
   Lanes scale, min;
@@ -154,21 +165,19 @@ void try_affine(const Groups<n>& groups, const Moments& sums, float highest,
 
 }  // namespace detail
 
-/// The best scale of levels around 0, of either sign; 0 where all weights are 0. `spread` is how
-/// far the scale that just reaches the largest weight is varied, `n_tries` how often.
+/// The best scale of levels around 0, of either sign; 0 where all weights are 0.
 template <int n, typename Levels>
-Lanes fit_scale(const Groups<n>& groups, const Levels& levels, float spread, int n_tries) {
+Lanes fit_scale(const Groups<n>& groups, const Levels& levels, const Tries& tries) {
   Lanes largest = all_lanes(0);
   for (const Lanes x : groups.x) {
     largest = magnitude(x) > magnitude(largest) ? x : largest;
   }
   const Lanes reach = detail::inverse(largest);
   Lanes scale = all_lanes(0), gain = all_lanes(0);
-  for (int i = 0; i < n_tries; ++i) {
-    const float vary =
-        1 + spread * (2 * static_cast<float>(i) / static_cast<float>(n_tries - 1) - 1);
-    detail::try_scale(groups, levels, reach * all_lanes(levels.low * vary), scale, gain);
-    detail::try_scale(groups, levels, reach * all_lanes(levels.high * vary), scale, gain);
+  for (int i = 0; i < tries.n; ++i) {
+    for (const float level : {levels.low, levels.high}) {
+      detail::try_scale(groups, levels, reach * all_lanes(level * tries.at(i)), scale, gain);
+    }
   }
   for (int i = 0; i < 2; ++i) {
     detail::try_scale(groups, levels, detail::inverse(scale), scale, gain);
@@ -178,8 +187,8 @@ Lanes fit_scale(const Groups<n>& groups, const Levels& levels, float spread, int
 
 /// The best scale and min of codes 0..highest.
 template <int n>
-Fit fit_affine(const Groups<n>& groups, float highest, bool min_may_be_positive, float first,
-               float last, int n_tries) {
+Fit fit_affine(const Groups<n>& groups, float highest, bool min_may_be_positive,
+               const Tries& tries) {
   detail::Moments sums{all_lanes(0), all_lanes(0)};
   Lanes low = groups.x[0], high = groups.x[0];
   for (int i = 0; i < n; ++i) {
@@ -188,16 +197,18 @@ Fit fit_affine(const Groups<n>& groups, float highest, bool min_may_be_positive,
     low = smaller(groups.x[i], low);
     high = larger(groups.x[i], high);
   }
-  if (!min_may_be_positive) low = smaller(low, all_lanes(0));
-  // All weights equal: the min alone says it.
-  Fit fit{all_lanes(0), low};
-  Lanes gain = all_lanes(-FLT_MAX);
+  Lanes mean = sums.x / sums.one;
+  if (!min_may_be_positive) {
+    low = smaller(low, all_lanes(0));
+    mean = smaller(mean, all_lanes(0));
+  }
+  // To beat: the best min alone, which is all there is to say of equal weights.
+  Fit fit{all_lanes(0), mean};
+  Lanes gain = mean * sums.x;
   const Lanes reach = detail::inverse(high - low);
-  for (int i = 0; i < n_tries; ++i) {
-    const float vary =
-        first + (last - first) * static_cast<float>(i) / static_cast<float>(n_tries - 1);
+  for (int i = 0; i < tries.n; ++i) {
     detail::try_affine(groups, sums, highest, min_may_be_positive,
-                       reach * all_lanes(highest + vary), low, fit, gain);
+                       reach * all_lanes(highest * tries.at(i)), low, fit, gain);
   }
   for (int i = 0; i < 2; ++i) {
     detail::try_affine(groups, sums, highest, min_may_be_positive, detail::inverse(fit.scale),

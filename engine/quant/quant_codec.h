@@ -14,11 +14,13 @@ struct QuantCodec {
   hwdb::TensorType type{};
   /// Writes n_weights floats.
   void (*decode)(const std::byte* from, std::size_t n_weights, float* to) = nullptr;
-  /// Writes the blocks of n_weights floats. `importance` is null or one non-negative factor a
-  /// weight that the squared error is weighed by. Null for a type that tokwatt reads but does not
-  /// make. In types with scales a weight that is not finite counts as 0, and what is beyond the
-  /// largest half-precision scale is cut there; all_finite says beforehand. The blocks are the same
-  /// on every machine.
+  /// Writes the blocks of n_weights floats, with the least squared error that a search finds;
+  /// `importance` is null or one non-negative factor a weight that the error is weighed by. Where
+  /// it is null, Q4_0, Q4_1, Q5_0, Q5_1 and Q8_0 round in their one obvious way, bit for bit as
+  /// other programs do. A weight that is not finite counts as 0 in types with scales (see
+  /// all_finite), and scales beyond the largest half-precision number are cut there. The blocks
+  /// are the same on every machine. The function is null for a type that tokwatt reads but does not
+  /// make.
   void (*encode)(const float* from, std::size_t n_weights, const float* importance,
                  std::byte* to) = nullptr;
 };

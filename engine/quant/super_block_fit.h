@@ -42,9 +42,10 @@ void write_codes(const Groups<n>& groups, const Levels& levels, Lanes scale, Lan
 
 }  // namespace detail
 
+/// Codes 0..highest; scales and mins 0..highest_scale.
 template <int n>
 void fit_super_block(const float* from, const float* importance, float highest, float highest_scale,
-                     float first, float last, int n_tries, AffineSuperBlock<n>& to) {
+                     const Tries& tries, AffineSuperBlock<n>& to) {
   constexpr int n_quads = 256 / n / 4;
   to = {};
   const float factor = unit_factor(from, 256);
@@ -56,7 +57,7 @@ void fit_super_block(const float* from, const float* importance, float highest, 
     const std::size_t start = static_cast<std::size_t>(4 * n * quad);
     load_groups(from + start, importance != nullptr ? importance + start : nullptr, n,
                 all_lanes(factor), groups[quad]);
-    fits[quad] = fit_affine(groups[quad], highest, false, first, last, n_tries);
+    fits[quad] = fit_affine(groups[quad], highest, false, tries);
     most_scale = larger(fits[quad].scale, most_scale);
     most_min = larger(-fits[quad].min, most_min);
   }
@@ -98,7 +99,7 @@ void fit_super_block(const float* from, const float* importance, float highest, 
 /// `lowest_scale` is the most negative integer scale; the largest is -lowest_scale - 1.
 template <int n, typename Levels>
 void fit_super_block(const float* from, const float* importance, const Levels& levels,
-                     float lowest_scale, float spread, int n_tries, SignedSuperBlock<n>& to) {
+                     float lowest_scale, const Tries& tries, SignedSuperBlock<n>& to) {
   constexpr int n_quads = 256 / n / 4;
   to = {};
   const float factor = unit_factor(from, 256);
@@ -110,7 +111,7 @@ void fit_super_block(const float* from, const float* importance, const Levels& l
     const std::size_t start = static_cast<std::size_t>(4 * n * quad);
     load_groups(from + start, importance != nullptr ? importance + start : nullptr, n,
                 all_lanes(factor), groups[quad]);
-    fits[quad] = fit_scale(groups[quad], levels, spread, n_tries);
+    fits[quad] = fit_scale(groups[quad], levels, tries);
     most = magnitude(fits[quad]) > magnitude(most) ? fits[quad] : most;
   }
   float top = most[0];

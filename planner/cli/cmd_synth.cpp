@@ -3,13 +3,12 @@
 
 #include <algorithm>
 #include <chrono>
-#include <thread>
 
 #include "engine/synth/synthesize.h"
 #include "hwdb/gguf.h"
 #include "hwdb/model_stores.h"
-#include "hwdb/quant_name.h"
 #include "planner/cli/commands.h"
+#include "planner/cli/making.h"
 #include "planner/cli/progress.h"
 #include "planner/report/figures.h"
 
@@ -52,24 +51,6 @@ Result<Source> find_source(Session& session, const std::string& name) {
   return source;
 }
 
-report::Table types_table(const engine::SynthFile& file) {
-  std::vector<hwdb::TensorInfo> tensors;
-  for (const hwdb::PlannedTensor& tensor : file.tensors) tensors.push_back(tensor.info);
-  report::Table table;
-  table.key = "types";
-  table.columns = {{.key = "type", .title = "type", .align = report::Align::left},
-                   {.key = "tensors", .title = "tensors"},
-                   {.key = "elements", .title = "weights", .unit = "million"},
-                   {.key = "bytes", .title = "size"}};
-  for (const hwdb::ModelFile::Dtype& type : hwdb::dtypes_of(tensors)) {
-    table.rows.push_back(
-        {type.name, report::count_cell(type.tensors),
-         Cell(report::short_number(static_cast<double>(type.elements) / 1e6), type.elements),
-         report::bytes_cell(hwdb::Bytes(type.bytes))});
-  }
-  return table;
-}
-
 }  // namespace
 
 Result<Outcome> cmd_synth(Session& session) {
@@ -100,9 +81,8 @@ Result<Outcome> cmd_synth(Session& session) {
       progress.show("random weights", static_cast<double>(done) /
                                           static_cast<double>(std::max<std::uint64_t>(total, 1)));
     };
-    engine::ThreadPool pool(
-        options.settings.n_threads.value_or(std::max(1u, std::thread::hardware_concurrency())));
-    auto written = engine::write_synth(*file, options.made_file, pool, writing);
+    const auto pool = making_pool(session);
+    auto written = engine::write_synth(*file, options.made_file, *pool, writing);
     if (!written) return written.error();
     bytes = *written;
   }
@@ -127,7 +107,7 @@ Result<Outcome> cmd_synth(Session& session) {
       {"file_bytes", "size", report::bytes_cell(hwdb::Bytes(bytes))},
       {"seconds", "made in", Cell(report::seconds_text(took.count()), hwdb::Json(took.count()))},
   };
-  section.tables.push_back(types_table(*file));
+  section.tables.push_back(types_table(file->tensors));
   outcome.report->sections.push_back(std::move(section));
   return outcome;
 }

@@ -22,6 +22,9 @@ constexpr std::array kPlanExamples = {
 };
 constexpr std::array kQuantsExamples = {
     Examples("tokwatt quants llama-3.1-8b --on \"RTX 3060\""),
+    Examples("tokwatt quants model-F16.gguf --measure -f text.txt      what each preset loses"),
+    Examples(
+        "tokwatt quants model-F16.gguf --measure --against model-Q4_K_M.gguf,model-IQ4_XS.gguf"),
 };
 constexpr std::array kInspectExamples = {
     Examples("tokwatt inspect model.gguf"),
@@ -82,6 +85,12 @@ constexpr std::array kPerplexityExamples = {
     Examples("tokwatt perplexity model.gguf -f text.txt -c 2048 --chunks 20"),
 };
 
+constexpr std::array kQuantizeExamples = {
+    Examples("tokwatt quantize model-F16.gguf model-Q4_K_M.gguf Q4_K_M"),
+    Examples("tokwatt quantize model-F16.gguf small.gguf IQ4_XS --dry-run"),
+    Examples("tokwatt quantize model-F16.gguf model.gguf Q4_K_M --output-tensor-type Q8_0"),
+};
+
 constexpr unsigned kAlways = kOutput | kCatalog;
 constexpr unsigned kPlanning = kAlways | kRig | kRun | kWorkload | kMoney | kWhy;
 
@@ -91,7 +100,7 @@ constexpr std::array kCommands = {
     CommandInfo{"plan", "MODEL", "one model: memory, speed, watts, money and what to type",
                 kPlanExamples, kPlanning | kCheck | kQuant | kPlan, 1, 1},
     CommandInfo{"quants", "MODEL", "every quantization of a model side by side", kQuantsExamples,
-                kPlanning, 1, 1},
+                kPlanning | kMeasure, 1, 1},
     CommandInfo{"bill", "[MODEL]", "what running it adds to the power bill", kBillExamples,
                 kPlanning | kQuant | kBill, 0, 1},
     CommandInfo{"verify", "LOG|URL",
@@ -114,6 +123,8 @@ constexpr std::array kCommands = {
                 kDoctorExamples, kAlways | kDoctor, 0, 1},
     CommandInfo{"synth", "MODEL", "make a GGUF file of a model's shape with random weights",
                 kSynthExamples, kAlways | kQuant | kSynth, 1, 1},
+    CommandInfo{"quantize", "IN OUT PRESET", "write a GGUF file anew in smaller types",
+                kQuantizeExamples, kAlways | kQuantize, 3, 3},
 };
 
 }  // namespace

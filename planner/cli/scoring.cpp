@@ -62,6 +62,8 @@ hwdb::Result<std::string> read_scoring_text(const std::string& path) {
   if (!file) return file.error();
   auto text = file->read_text(kTextBytes);
   if (!text) return text.error();
+  // As llama.cpp's tools read a file: its last line end is the editor's.
+  if (text->ends_with('\n')) text->pop_back();
   if (text->empty()) return hwdb::Error{"usage.text", "the text is empty", path, ""};
   return text;
 }
