@@ -77,20 +77,14 @@ void weigh_column(const AttentionTask& task, std::uint32_t column, std::uint32_t
   task.total[column] = total + S::sum(sum);
 }
 
-/// Rows of values: in the cache, or decoded floats.
-struct ValueRows {
-  const std::byte* first = nullptr;
-  std::size_t row_bytes = 0;
-  std::uint32_t n = 0;
-  const float* scales = nullptr;  // n x n_blocks
-  std::uint32_t n_blocks = 0;
-};
-
 /// Adds weight times value for C columns and kVectors vectors of the values from element i on.
-template <class S, CacheType T, int C, int kVectors>
-void add_value_block(const AttentionTask& task, const ValueRows& rows, std::uint32_t first_column,
+/// kAhead: asks for the next tile's rows, in the order of memory, because the processor's own
+/// prefetch follows that only.
+template <class S, CacheType T, int C, int kVectors, bool kAhead>
+void add_value_block(const AttentionTask& task, const TileRows& rows, std::uint32_t first_column,
                      std::uint32_t i) {
   using F = typename S::F;
+  constexpr std::uint32_t kSpan = kVectors * S::kWidth;
   const std::size_t stride = task.scratch->value_stride;
   const float* weights = task.scratch->scores + std::size_t{first_column} * kTileKeys;
   float* to = task.sums + first_column * stride + i;
@@ -100,20 +94,26 @@ void add_value_block(const AttentionTask& task, const ValueRows& rows, std::uint
     TOKWATT_UNROLL
     for (int v = 0; v < kVectors; ++v) sums[c][v] = S::load(to + c * stride + v * S::kWidth);
   }
-  const std::byte* row = rows.first;
-  for (std::uint32_t key = 0; key < rows.n; ++key, row += rows.row_bytes) {
+  // Of blocks, the span lies in one: rows from there on, elements within it.
+  const std::uint32_t block = i / kBlock, in_block = kSpan == kBlock ? 0 : i % kBlock;
+  const std::byte* row = rows.first + (is_int8(T) ? bytes_of(T, block * kBlock) : bytes_of(T, i));
+  constexpr std::size_t kAheadStep =
+      is_int8(T) ? bytes_of(T, kBlock) * kSpan / kBlock : bytes_of(T, kSpan);
+  const std::byte* ahead =
+      rows.first + kTileKeys * (rows.row_bytes + std::size_t{i / kSpan} * kAheadStep);
+  const float* scales = task.scratch->value_scales + block * kTileKeys;
+  for (std::size_t key = 0; key < rows.n; ++key, row += rows.row_bytes) {
+    if constexpr (kAhead) prefetch(ahead + key * kAheadStep, kAheadStep);
     F values[kVectors];
     TOKWATT_UNROLL
     for (int v = 0; v < kVectors; ++v) {
-      const std::uint32_t at = i + static_cast<std::uint32_t>(v * S::kWidth);
-      values[v] = load_cells<S, T>(row, at);
-      if constexpr (is_int8(T)) {
-        values[v] = S::mul(values[v], S::set(rows.scales[key * rows.n_blocks + at / kBlock]));
-      }
+      const auto at = static_cast<std::uint32_t>(v * S::kWidth);
+      values[v] = load_cells<S, T>(row, is_int8(T) ? in_block + at : at);
+      if constexpr (is_int8(T)) values[v] = S::mul(values[v], S::set(scales[key]));
     }
     TOKWATT_UNROLL
     for (int c = 0; c < C; ++c) {
-      const F weight = S::set(weights[c * kTileKeys + key]);
+      const F weight = S::set(weights[static_cast<std::size_t>(c) * kTileKeys + key]);
       TOKWATT_UNROLL
       for (int v = 0; v < kVectors; ++v) sums[c][v] = S::fma(weight, values[v], sums[c][v]);
     }
@@ -125,41 +125,30 @@ void add_value_block(const AttentionTask& task, const ValueRows& rows, std::uint
   }
 }
 
-template <class S, CacheType T, int kMaxColumns, int kVectors>
-void add_value_rows(const AttentionTask& task, const ValueRows& rows, std::uint32_t n_columns,
+template <class S, CacheType T, int kMaxColumns, int kVectors, bool kAhead>
+void add_value_rows(const AttentionTask& task, const TileRows& rows, std::uint32_t n_columns,
                     std::uint32_t n) {
   for (std::uint32_t c = 0; c < n_columns; c += kMaxColumns) {
     with_count<kMaxColumns>(n_columns - c, [&](auto count) {
       constexpr int kCount = decltype(count)::value;
       std::uint32_t i = 0;
       for (; i + kVectors * S::kWidth <= n; i += kVectors * S::kWidth) {
-        add_value_block<S, T, kCount, kVectors>(task, rows, c, i);
+        add_value_block<S, T, kCount, kVectors, kAhead>(task, rows, c, i);
       }
-      for (; i < n; i += S::kWidth) add_value_block<S, T, kCount, 1>(task, rows, c, i);
+      for (; i < n; i += S::kWidth) add_value_block<S, T, kCount, 1, kAhead>(task, rows, c, i);
     });
   }
 }
 
 template <class S, CacheType T>
-void add_values(const AttentionTask& task, ValueRows rows, std::uint32_t n_columns) {
+void add_values(const AttentionTask& task, TileRows rows, std::uint32_t n_columns) {
   const AttentionScratch& scratch = *task.scratch;
   const std::uint32_t n = task.head_dim_v;
   if (is_few(n_columns) && n % S::kWidth == 0) {
     if constexpr (is_int8(T)) {
-      rows.n_blocks = n / kBlock;
-      for (std::uint32_t key = 0; key < rows.n; ++key) {
-        const std::byte* row = rows.first + key * rows.row_bytes;
-        for (std::uint32_t block = 0; block < rows.n_blocks; ++block) {
-          scratch.halves[key * rows.n_blocks + block] = load_u16(row + bytes_of(T, block * kBlock));
-        }
-      }
-      for (std::uint32_t i = 0; i < rows.n * rows.n_blocks; i += S::kWidth) {
-        S::store(scratch.value_scales + i,
-                 S::load_half(reinterpret_cast<const std::byte*>(scratch.halves + i)));
-      }
-      rows.scales = scratch.value_scales;
+      gather_scales<S>(rows, bytes_of(T, kBlock), n / kBlock, scratch.value_scales);
     }
-    return add_value_rows<S, T, S::kFewColumns, 2>(task, rows, n_columns, n);
+    return add_value_rows<S, T, S::kFewColumns, 2, true>(task, rows, n_columns, n);
   }
   for (std::uint32_t key = 0; key < rows.n; ++key) {
     float* to = scratch.values + key * scratch.value_stride;
@@ -168,11 +157,11 @@ void add_values(const AttentionTask& task, ValueRows rows, std::uint32_t n_colum
   rows.first = reinterpret_cast<const std::byte*>(scratch.values);
   rows.row_bytes = scratch.value_stride * sizeof(float);
   const auto padded = static_cast<std::uint32_t>(scratch.value_stride);
-  add_value_rows<S, CacheType::f32, S::kColumns, S::kVectors>(task, rows, n_columns, padded);
+  add_value_rows<S, CacheType::f32, S::kColumns, S::kVectors, false>(task, rows, n_columns, padded);
 }
 
 template <class S>
-void add_values_of(CacheType type, const AttentionTask& task, const ValueRows& rows,
+void add_values_of(CacheType type, const AttentionTask& task, const TileRows& rows,
                    std::uint32_t n_columns) {
   switch (type) {
     case CacheType::f32:

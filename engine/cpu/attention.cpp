@@ -133,7 +133,6 @@ WorkerMemory lay_out(Pieces& pieces, std::size_t n_columns, const LayerKv& kv) {
   s.key_scales = pieces.take<float>(kTileKeys * k_blocks);
   s.values = pieces.take<float>(kTileKeys * s.value_stride);
   s.value_scales = pieces.take<float>(kTileKeys * v_blocks);
-  s.halves = pieces.take<std::uint16_t>(kTileKeys * std::max<std::size_t>(v_blocks, 1));
   s.scores = pieces.take<float>(n_columns * kTileKeys);
   memory.greatest = pieces.take<float>(n_columns);
   memory.total = pieces.take<float>(n_columns);

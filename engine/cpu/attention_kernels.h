@@ -31,8 +31,7 @@ struct AttentionScratch {
   float* key_scales = nullptr;            // blocks x kTileKeys
   std::size_t value_stride = 0;           // floats from one row of values to the next
   float* values = nullptr;                // kTileKeys x value_stride, decoded
-  float* value_scales = nullptr;          // kTileKeys x blocks of a value row
-  std::uint16_t* halves = nullptr;        // kTileKeys x blocks
+  float* value_scales = nullptr;          // blocks of a value row x kTileKeys
   float* scores = nullptr;                // columns x kTileKeys
 };
 

@@ -23,8 +23,8 @@ void with_count(std::uint32_t n, const Body& body) {
   body(Count<Max>{});
 }
 
-/// Keys of a tile: rows in the cache, one after the other.
-struct KeyRows {
+/// Keys or values of a tile: rows in the cache, one after the other.
+struct TileRows {
   const std::byte* first = nullptr;
   std::size_t row_bytes = 0;
   std::uint32_t n = 0;
@@ -40,7 +40,7 @@ constexpr int keys_beside(int sums, int columns) {
 /// Few columns: floats along the head, several keys side by side so that each query is loaded once
 /// for all of them.
 template <class S, CacheType T, int C>
-void score_rows(const AttentionTask& task, const KeyRows& keys, std::uint32_t first_column) {
+void score_rows(const AttentionTask& task, const TileRows& keys, std::uint32_t first_column) {
   using F = typename S::F;
   constexpr int kKeys = keys_beside(S::kRowSums, C);
   constexpr int kSums = (kKeys * C + S::kWidth - 1) / S::kWidth * S::kWidth;
@@ -52,6 +52,7 @@ void score_rows(const AttentionTask& task, const KeyRows& keys, std::uint32_t fi
     for (int k = 0; k < kKeys; ++k) {  // behind the last key: the last again
       const std::uint32_t at = key + static_cast<std::uint32_t>(k);
       rows[k] = keys.first + (at < keys.n ? at : keys.n - 1) * keys.row_bytes;
+      prefetch(rows[k] + kTileKeys * keys.row_bytes, keys.row_bytes);
     }
     F sums[kSums];
     TOKWATT_UNROLL
@@ -103,7 +104,7 @@ void transpose_words(const float* rows, std::size_t stride, std::uint32_t n, std
 
 /// Decodes keys of floats and transposes them: scratch.keys[element][key].
 template <class S, CacheType T>
-void pack_float_keys(const AttentionTask& task, const KeyRows& keys) {
+void pack_float_keys(const AttentionTask& task, const TileRows& keys) {
   const AttentionScratch& scratch = *task.scratch;
   for (std::uint32_t key = 0; key < keys.n; ++key) {
     decode_row<S, T>(keys.first + key * keys.row_bytes, task.head_dim_k,
@@ -147,25 +148,22 @@ void score_float_block(const AttentionTask& task, std::uint32_t first_column,
   }
 }
 
-/// Gathers the 16-bit scales of the tile's keys: to[block][key] as floats.
+/// The scales of the blocks of a tile's rows: to[block][key].
 template <class S>
-void gather_key_scales(const KeyRows& keys, std::size_t block_bytes, std::uint32_t n_blocks,
-                       std::uint16_t* halves, float* to) {
-  for (std::uint32_t block = 0; block < n_blocks; ++block) {
-    const std::byte* at = keys.first + block * block_bytes;
-    for (std::uint32_t key = 0; key < keys.n; ++key, at += keys.row_bytes) {
-      halves[key] = load_u16(at);
-    }
-    for (std::uint32_t key = 0; key < keys.n; key += S::kWidth) {
+void gather_scales(const TileRows& rows, std::size_t block_bytes, std::uint32_t n_blocks,
+                   float* to) {
+  for (std::uint32_t key = 0; key < rows.n; key += S::kWidth) {
+    const std::byte* row = rows.first + key * rows.row_bytes;
+    for (std::uint32_t block = 0; block < n_blocks; ++block) {
       S::store(to + block * kTileKeys + key,
-               S::load_half(reinterpret_cast<const std::byte*>(halves + key)));
+               S::gather_halves(row + block * block_bytes, rows.row_bytes, rows.n - key));
     }
   }
 }
 
 /// Lays keys of blocks as int8, four of a key in each word: scratch.keys[element / 4][key].
 template <class S, class D, CacheType T>
-void pack_int8_keys(const AttentionTask& task, const KeyRows& keys) {
+void pack_int8_keys(const AttentionTask& task, const TileRows& keys) {
   const AttentionScratch& scratch = *task.scratch;
   const std::uint32_t n_blocks = task.head_dim_k / kBlock;
   constexpr std::size_t kBlockBytes = bytes_of(T, kBlock);
@@ -174,6 +172,7 @@ void pack_int8_keys(const AttentionTask& task, const KeyRows& keys) {
   for (std::uint32_t key = 0; key < keys.n; ++key) {
     const std::byte* from = keys.first + key * keys.row_bytes + 2;
     std::byte* to = rows + key * stride;
+    prefetch(from + kTileKeys * keys.row_bytes, keys.row_bytes);
     for (std::uint32_t block = 0; block < n_blocks; ++block) {
       if constexpr (T == CacheType::q8_0) {
         S::copy_int8(from + block * kBlockBytes, D::kUnsignedKeys, to + block * kBlock);
@@ -183,7 +182,7 @@ void pack_int8_keys(const AttentionTask& task, const KeyRows& keys) {
     }
   }
   transpose_words<S>(scratch.rows, stride / 4, keys.n, task.head_dim_k / 4, scratch.keys);
-  gather_key_scales<S>(keys, kBlockBytes, n_blocks, scratch.halves, scratch.key_scales);
+  gather_scales<S>(keys, kBlockBytes, n_blocks, scratch.key_scales);
 }
 
 /// The same as score_float_block over packed int8: whole sums within a block, floats over blocks.
@@ -281,7 +280,7 @@ void prepare_queries(const AttentionTask& task) {
 }
 
 template <class S, CacheType T>
-void score_float_keys(const AttentionTask& task, const KeyRows& keys, std::uint32_t n_columns) {
+void score_float_keys(const AttentionTask& task, const TileRows& keys, std::uint32_t n_columns) {
   if (is_few(n_columns) && task.head_dim_k % S::kWidth == 0) {
     for (std::uint32_t c = 0; c < n_columns; c += S::kFewColumns) {
       with_count<S::kFewColumns>(n_columns - c, [&](auto count) {
@@ -301,7 +300,7 @@ void score_float_keys(const AttentionTask& task, const KeyRows& keys, std::uint3
 }
 
 template <class S, class D, CacheType T>
-void score_int8_keys(const AttentionTask& task, const KeyRows& keys, std::uint32_t n_columns) {
+void score_int8_keys(const AttentionTask& task, const TileRows& keys, std::uint32_t n_columns) {
   pack_int8_keys<S, D, T>(task, keys);
   for (std::uint32_t c = 0; c < n_columns; c += D::kColumns) {
     with_count<D::kColumns>(n_columns - c, [&](auto count) {
@@ -313,7 +312,7 @@ void score_int8_keys(const AttentionTask& task, const KeyRows& keys, std::uint32
 }
 
 template <class S, class D>
-void score_keys(const AttentionTask& task, const KeyRows& keys, std::uint32_t n_columns) {
+void score_keys(const AttentionTask& task, const TileRows& keys, std::uint32_t n_columns) {
   switch (task.type_k) {
     case CacheType::f32:
       return score_float_keys<S, CacheType::f32>(task, keys, n_columns);

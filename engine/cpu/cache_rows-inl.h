@@ -42,6 +42,11 @@ inline const float* as_floats(const std::byte* p) {
   return reinterpret_cast<const float*>(p);
 }
 
+/// Asks for `bytes` from p on, to be there when they are read. Never fails, wherever p points.
+inline void prefetch(const std::byte* p, std::size_t bytes) {
+  for (std::size_t at = 0; at < bytes; at += 64) __builtin_prefetch(p + at, 0, 1);
+}
+
 /// The scale of the block that begins at p.
 template <class S>
 float block_scale(const std::byte* p) {

@@ -66,7 +66,7 @@ typename S::F normal_share_of(typename S::F x) {
   const F z = S::mul(S::abs(x), S::set(0.70710678f));
   const F t = S::div(one, S::fma(z, half, one));
   F p = S::set(4.55094706992564e-2f);
-  p = S::fma(p, t, S::set(-2.467998942417197e-1f));
+  p = S::fma(p, t, S::set(-2.468997942417197e-1f));
   p = S::fma(p, t, S::set(5.211448438699207e-1f));
   p = S::fma(p, t, S::set(-4.897080554079338e-1f));
   p = S::fma(p, t, S::set(1.5921239303962967e-1f));

@@ -74,6 +74,13 @@ struct Avx2Vectors {
   }
 
   static F load_half(const std::byte* p) { return _mm256_cvtph_ps(load_16(p)); }
+  static F gather_halves(const std::byte* p, std::size_t stride, std::uint32_t n) {
+    std::uint16_t lanes[kWidth];
+    for (std::uint32_t i = 0; i < kWidth; ++i) {
+      __builtin_memcpy(lanes + i, p + (i < n ? i : n - 1) * stride, 2);
+    }
+    return load_half(reinterpret_cast<const std::byte*>(lanes));
+  }
   static F load_bfloat(const std::byte* p) {
     return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_cvtepu16_epi32(load_16(p)), 16));
   }

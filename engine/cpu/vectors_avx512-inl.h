@@ -89,6 +89,13 @@ struct Avx512Vectors {
   }
 
   static F load_half(const std::byte* p) { return _mm512_cvtph_ps(load_32(p)); }
+  static F gather_halves(const std::byte* p, std::size_t stride, std::uint32_t n) {
+    const __m512i lane = _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
+    const __m512i row = _mm512_min_epu32(lane, _mm512_set1_epi32(static_cast<int>(n - 1)));
+    const __m512i at = _mm512_mullo_epi32(row, _mm512_set1_epi32(static_cast<int>(stride)));
+    // Reads two bytes more than the half: the block goes on there.
+    return _mm512_cvtph_ps(_mm512_cvtepi32_epi16(_mm512_i32gather_epi32(at, p, 1)));
+  }
   static F load_bfloat(const std::byte* p) {
     return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(load_32(p)), 16));
   }

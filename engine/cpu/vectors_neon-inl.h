@@ -55,6 +55,13 @@ struct NeonVectors {
   static F load_half(const std::byte* p) {
     return vcvt_f32_f16(vreinterpret_f16_u8(vld1_u8(bytes(p))));
   }
+  static F gather_halves(const std::byte* p, std::size_t stride, std::uint32_t n) {
+    std::uint16_t lanes[kWidth];
+    for (std::uint32_t i = 0; i < kWidth; ++i) {
+      __builtin_memcpy(lanes + i, p + (i < n ? i : n - 1) * stride, 2);
+    }
+    return load_half(reinterpret_cast<const std::byte*>(lanes));
+  }
   static F load_bfloat(const std::byte* p) {
     return vreinterpretq_f32_u32(vshll_n_u16(vreinterpret_u16_u8(vld1_u8(bytes(p))), 16));
   }

@@ -78,6 +78,14 @@ struct PlainVectors {
     return F{half_to_float(load16(p)), half_to_float(load16(p + 2)), half_to_float(load16(p + 4)),
              half_to_float(load16(p + 6))};
   }
+  /// Halves that lie `stride` bytes apart; lanes from n on repeat the last.
+  static F gather_halves(const std::byte* p, std::size_t stride, std::uint32_t n) {
+    std::uint16_t lanes[kWidth];
+    for (std::uint32_t i = 0; i < kWidth; ++i) {
+      __builtin_memcpy(lanes + i, p + (i < n ? i : n - 1) * stride, 2);
+    }
+    return load_half(reinterpret_cast<const std::byte*>(lanes));
+  }
   static F load_bfloat(const std::byte* p) {
     const U bits = {load16(p), load16(p + 2), load16(p + 4), load16(p + 6)};
     return bits_to_floats(bits << 16);

@@ -52,13 +52,12 @@ constexpr CodeRange kSentenceSigns[] = {{'(', ')'},       {'|', '|'},       {'.'
                                         {0x2026, 0x2026}, {0x3001, 0x3002}, {0xFF0C, 0xFF0C},
                                         {0x0964, 0x0964}, {0x06D4, 0x06D4}, {0x060C, 0x060C}};
 
-std::uint32_t category_of(char32_t code) {
-  const auto after = std::ranges::upper_bound(kChanges, code * 16 + 15);
-  const std::uint32_t category = *(after - 1) & 15;
+std::uint32_t category_bit(std::uint32_t change) {
+  const std::uint32_t category = change & 15;
   return category == 0 ? 0 : 1u << (category - 1);
 }
 
-std::uint32_t ascii_classes(char32_t code) {
+std::uint32_t ascii_classes(char32_t code, std::uint32_t category) {
   using namespace char_class;
   const char c = static_cast<char>(code);
   std::uint32_t bits = 0;
@@ -69,7 +68,7 @@ std::uint32_t ascii_classes(char32_t code) {
   if (c >= 'a' && c <= 'z') bits |= ascii_lower;
   if (c >= 'A' && c <= 'Z') bits |= ascii_upper;
   if (c >= '0' && c <= '9') bits |= ascii_digit;
-  if ((category_of(code) & (punctuation | symbol)) != 0) bits |= ascii_sign;
+  if ((category & (punctuation | symbol)) != 0) bits |= ascii_sign;
   if (c == '$' || c == '+' || (c >= '<' && c <= '>') || c == '^' || c == '~' || c == '|') {
     bits |= math_sign;
   }
@@ -77,38 +76,60 @@ std::uint32_t ascii_classes(char32_t code) {
   return bits;
 }
 
-std::uint32_t compute_classes(char32_t code) {
-  using namespace char_class;
-  const auto in = [&](std::span<const CodeRange> ranges) {
-    return std::ranges::any_of(
-        ranges, [&](const CodeRange& r) { return code >= r.first && code <= r.last; });
-  };
-  std::uint32_t bits = category_of(code);
-  if (code < 0x80) bits |= ascii_classes(code);
-  if (in(kWhite)) return bits | white;
-  if (in(kDeepseekLetters)) bits |= deepseek_letter;
-  if (in(kDeepseekSigns)) bits |= deepseek_sign;
-  if (in(kCjk)) bits |= cjk;
-  if (in(kHanKana)) bits |= han_kana;
-  if (in(kSentenceSigns)) bits |= sentence_sign;
-  return bits;
-}
+struct NamedRanges {
+  std::uint32_t bit;
+  std::span<const CodeRange> ranges;
+};
+constexpr NamedRanges kNamedRanges[] = {{char_class::deepseek_letter, kDeepseekLetters},
+                                        {char_class::deepseek_sign, kDeepseekSigns},
+                                        {char_class::cjk, kCjk},
+                                        {char_class::han_kana, kHanKana},
+                                        {char_class::sentence_sign, kSentenceSigns}};
 
-// Code points below are looked up, those above are rare enough for a search.
+// Code points below are looked up, those above are rare enough for a search; only letters of
+// DeepSeek's rule lie there.
 constexpr char32_t kTableSize = 0x10000;
 
 struct ClassTable {
   std::array<std::uint32_t, kTableSize> bits{};
+
   ClassTable() {
-    for (char32_t code = 0; code < kTableSize; ++code) bits[code] = compute_classes(code);
+    const std::uint32_t* change = kChanges;
+    for (char32_t code = 0; code < kTableSize; ++code) {
+      while (change[1] >> 4 <= code) ++change;
+      bits[code] = category_bit(*change);
+    }
+    for (char32_t code = 0; code < 0x80; ++code) bits[code] |= ascii_classes(code, bits[code]);
+    for (const NamedRanges& named : kNamedRanges) {
+      for (const CodeRange& range : named.ranges) {
+        for (char32_t c = range.first; c <= range.last && c < kTableSize; ++c) {
+          bits[c] |= named.bit;
+        }
+      }
+    }
+    for (const CodeRange& range : kWhite) {
+      for (char32_t c = range.first; c <= range.last; ++c) {
+        for (const NamedRanges& named : kNamedRanges) bits[c] &= ~named.bit;
+        bits[c] |= char_class::white;
+      }
+    }
   }
 };
+
+std::uint32_t search_classes(char32_t code) {
+  const auto after = std::ranges::upper_bound(kChanges, code * 16 + 15);
+  std::uint32_t bits = category_bit(*(after - 1));
+  for (const CodeRange& range : kDeepseekLetters) {
+    if (code >= range.first && code <= range.last) bits |= char_class::deepseek_letter;
+  }
+  return bits;
+}
 
 }  // namespace
 
 std::uint32_t char_classes(char32_t code) {
   static const std::unique_ptr<const ClassTable> table = std::make_unique<ClassTable>();
-  return code < kTableSize ? table->bits[code] : compute_classes(code);
+  return code < kTableSize ? table->bits[code] : search_classes(code);
 }
 
 }  // namespace engine

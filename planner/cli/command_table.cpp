@@ -22,6 +22,9 @@ constexpr std::array kPlanExamples = {
 };
 constexpr std::array kQuantsExamples = {
     Examples("tokwatt quants llama-3.1-8b --on \"RTX 3060\""),
+    Examples("tokwatt quants model-F16.gguf --measure -f text.txt      what each preset loses"),
+    Examples(
+        "tokwatt quants model-F16.gguf --measure --against model-Q4_K_M.gguf,model-IQ4_XS.gguf"),
 };
 constexpr std::array kInspectExamples = {
     Examples("tokwatt inspect model.gguf"),
@@ -65,6 +68,11 @@ constexpr std::array kSynthExamples = {
     Examples("tokwatt synth qwen3-30b-a3b --layers 2 --experts 16 --vocab 32000 -o small.gguf"),
     Examples("tokwatt synth model.gguf --quant Q8_0 -o random.gguf"),
 };
+constexpr std::array kRunExamples = {
+    Examples("tokwatt run model.gguf -p \"Why is the sky blue?\""),
+    Examples("tokwatt run model.gguf -f question.txt -n 200 --temp 0"),
+    Examples("tokwatt run model.gguf -p \"Once upon a time\" --raw --json"),
+};
 constexpr std::array kBenchExamples = {
     Examples("tokwatt bench model.gguf"),
     Examples("tokwatt bench model.gguf -p 512,2048 -n 128 -d 0,4096 -t 4,8"),
@@ -92,7 +100,7 @@ constexpr std::array kCommands = {
     CommandInfo{"plan", "MODEL", "one model: memory, speed, watts, money and what to type",
                 kPlanExamples, kPlanning | kCheck | kQuant | kPlan, 1, 1},
     CommandInfo{"quants", "MODEL", "every quantization of a model side by side", kQuantsExamples,
-                kPlanning, 1, 1},
+                kPlanning | kMeasure, 1, 1},
     CommandInfo{"bill", "[MODEL]", "what running it adds to the power bill", kBillExamples,
                 kPlanning | kQuant | kBill, 0, 1},
     CommandInfo{"verify", "LOG|URL",
@@ -105,6 +113,8 @@ constexpr std::array kCommands = {
                 kBatchExamples, kAlways, 0, 1},
     CommandInfo{"probe", "", "what is in this machine, and how fast it really is", kProbeExamples,
                 kAlways | kRig | kProbe, 0, 0},
+    CommandInfo{"run", "FILE", "answers a prompt, then says how fast it was", kRunExamples,
+                kAlways | kEngine | kGenerate, 1, 1},
     CommandInfo{"bench", "FILE...", "how fast the engine runs a file, measured", kBenchExamples,
                 kAlways | kBench, 1, 64},
     CommandInfo{"perplexity", "FILE", "how well a file predicts a text, or how far from another",

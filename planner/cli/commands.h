@@ -17,6 +17,7 @@ hwdb::Result<Outcome> cmd_inspect(Session& session);
 hwdb::Result<Outcome> cmd_list(Session& session);
 hwdb::Result<Outcome> cmd_batch(Session& session);
 hwdb::Result<Outcome> cmd_probe(Session& session);
+hwdb::Result<Outcome> cmd_run(Session& session);
 hwdb::Result<Outcome> cmd_bench(Session& session);
 hwdb::Result<Outcome> cmd_perplexity(Session& session);
 hwdb::Result<Outcome> cmd_doctor(Session& session);

@@ -200,7 +200,7 @@ constexpr std::array kFlags = {
            if (status) o->n_ctx = n_ctx;
            return status;
          }},
-    Flag{"--batch-size", "-b", "N", "logical batch (default 2048)", kRun,
+    Flag{"--batch-size", "-b", "N", "logical batch (default 2048)", kRun | kGenerate,
          [](Text v, Options* o) { return read_count(v, 1, kMaxBatch, &o->settings.n_batch); }},
     Flag{"--ubatch-size", "-ub", "N", "physical batch (default 512)", kRun | kEngine,
          [](Text v, Options* o) { return read_count(v, 1, kMaxBatch, &o->settings.n_ubatch); }},
@@ -412,6 +412,8 @@ std::span<const Flag> flags() {
     std::vector<Flag> all(kFlags.begin(), kFlags.end());
     const std::span<const Flag> engine = engine_flags();
     all.insert(all.end(), engine.begin(), engine.end());
+    const std::span<const Flag> run = run_flags();
+    all.insert(all.end(), run.begin(), run.end());
     const std::span<const Flag> making = making_flags();
     all.insert(all.end(), making.begin(), making.end());
     return all;

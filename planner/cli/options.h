@@ -10,6 +10,7 @@
 
 #include "hwdb/result.h"
 #include "planner/cli/bench_flags.h"
+#include "planner/cli/run_flags.h"
 #include "planner/scenario.h"
 
 namespace cli {
@@ -71,12 +72,14 @@ struct Options {
   // the engine
   bool mapped_weights = false;  // read from the file's pages instead of a copy laid out anew
   BenchFlags bench;
+  RunFlags run;
   // perplexity, quants --measure
   std::string text_file;                 // -f; "" none
   std::optional<std::uint32_t> n_chunk;  // tokens of one
   std::uint32_t n_chunks = 0;            // 0: all
   std::string reference;                 // --kl-divergence: the other file
   std::vector<std::string> against;      // files that are compared with the one named
+  std::vector<std::string> presets;      // made of the file and compared with it
 };
 
 /// Reads the arguments after the program's name. Errors: usage.unknown_command,

@@ -23,6 +23,7 @@ constexpr std::array kEntries = {
     Entry{"batch", cmd_batch},
     Entry{"probe", cmd_probe},
     Entry{"doctor", cmd_doctor},
+    Entry{"run", cmd_run},
     Entry{"synth", cmd_synth},
     Entry{"quantize", cmd_quantize},
     Entry{"bench", cmd_bench},
