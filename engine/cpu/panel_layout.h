@@ -16,6 +16,7 @@ struct PanelLayout {
   std::uint32_t columns = 1;    // of a block of a row
   std::uint32_t bytes = 0;      // of a block of a row, and so 1/16 of a panel's block
   std::uint32_t sub_block = 0;  // columns for each scale; 0: floats, no scales
+  std::int32_t centre = 0;      // the code that means zero; 0: codes with a minimum to add
   /// Lays the rows (null: a row of zeros) of a panel side by side.
   void (*pack)(const std::byte* const (&rows)[kPanelRows], std::uint32_t n_cols,
                std::byte* panel) = nullptr;
