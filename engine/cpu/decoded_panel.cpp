@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: MIT
-// Rows of types without panels, as bytes with float scales.
+#include "engine/cpu/decoded_panel.h"
+
 #include <algorithm>
 #include <array>
 #include <cstring>
 
-#include "engine/cpu/panel_layout.h"
 #include "engine/quant/block_iq1.h"
 #include "engine/quant/block_iq2.h"
 #include "engine/quant/block_iq3.h"

@@ -7,6 +7,7 @@
 #include <cstring>
 
 #include "engine/cpu/activations.h"
+#include "engine/cpu/decoded_panel.h"
 #include "engine/cpu/mat_mul_kernels.h"
 #include "engine/cpu/panel_layout.h"
 #include "engine/quant/quant_codec.h"

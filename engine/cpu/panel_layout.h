@@ -24,12 +24,6 @@ struct PanelLayout {
 
 /// Null for a type without panels.
 const PanelLayout* find_panel_layout(hwdb::TensorType type);
-/// For a type without panels: the layout that decode_panel makes of its rows. Null for a type that
-/// has panels, or that the engine does not run.
-const PanelLayout* find_decoded_layout(hwdb::TensorType type);
-/// Decodes up to 16 rows of a type without panels into one panel.
-void decode_panel(hwdb::TensorType type, const std::byte* const (&rows)[kPanelRows],
-                  std::uint32_t n_cols, std::byte* panel);
 /// Bytes of one panel; n_cols a multiple of the layout's columns.
 std::size_t bytes_of_panel(const PanelLayout& layout, std::uint32_t n_cols);
 
