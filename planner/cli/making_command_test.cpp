@@ -104,7 +104,8 @@ TEST(MakingCommands, AnInterruptLeavesNoFile) {
   const TempFolder folder;
   // Large enough not to be done at once.
   const ProgramRun run = run_shell(
-      "export XDG_STATE_HOME=/nonexistent HOME=/nonexistent; timeout --preserve-status -s INT 0.4 " +
+      "export XDG_STATE_HOME=/nonexistent HOME=/nonexistent; timeout --preserve-status -s INT "
+      "0.4 " +
       std::string(kProgram) + " synth llama-3.1-8b --layers 8 --quant F16 --vocab 4096 -o " +
       folder.file("x.gguf"));
   EXPECT_EQ(run.status, 130) << run.err;
