@@ -368,8 +368,8 @@ TensorType Mix::fit_row(TensorType type, std::uint64_t ne0) const {
     other = kQ5_1;
   } else if (type == kQ6K) {
     other = kQ8_0;
-  } else {
-    return type;
+  } else if (!options_.newer_rules) {
+    return type;  // types of 32 were refused; since v0.5.0 such rows become F16
   }
   return ne0 % format_of(other).block_weights == 0 ? other : kF16;
 }

@@ -109,6 +109,11 @@ TEST(QuantMix, RowsThatFitNoType) {
   shape.n_ff = 14348;
   auto list = *tensor_list(shape);
   EXPECT_EQ(apply_preset(shape, {"Q4_0", false, false}, &list).error().code, "quant.not_divisible");
+  // With the newer rules such rows stay in 16 bits.
+  list = *tensor_list(shape);
+  ASSERT_TRUE(apply_preset(shape, {"Q4_0", false, true}, &list));
+  EXPECT_EQ(type_in(list, "blk.4.ffn_down.weight"), "F16");
+  EXPECT_EQ(type_in(list, "blk.4.ffn_up.weight"), "Q4_0");
   list = *tensor_list(shape);
   ASSERT_TRUE(apply_preset(shape, {"Q4_K_M", false, false}, &list));
   EXPECT_EQ(type_in(list, "blk.4.ffn_down.weight"), "F16");

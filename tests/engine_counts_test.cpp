@@ -18,7 +18,7 @@
 #include "planner/make_plan.h"
 #include "planner/rig/rig.h"
 #include "tests/ask.h"
-#include "tests/tiny_models.h"
+#include "engine/synth/testing/tiny_model.h"
 
 namespace {
 
@@ -39,7 +39,7 @@ class EngineCounts : public testing::TestWithParam<Case> {
  protected:
   void SetUp() override {
     const std::string path = folder_.file("tiny.gguf");
-    tests::write_tiny_model(GetParam().model, GetParam().preset, path);
+    engine::testing::write_tiny_model(GetParam().model, GetParam().preset, path);
     // As they lie: panels would round a matrix up to 16 rows.
     engine::ModelOptions how;
     how.storage = engine::WeightStorage::mapped;

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: MIT
-// Rows of types without panels, as bytes with float scales.
+#include "engine/cpu/decoded_panel.h"
+
 #include <algorithm>
 #include <array>
 #include <cstring>
 
-#include "engine/cpu/panel_layout.h"
 #include "engine/quant/block_iq1.h"
 #include "engine/quant/block_iq2.h"
 #include "engine/quant/block_iq3.h"
@@ -242,7 +242,7 @@ Decoder make_row(std::string_view name) {
   return {hwdb::tensor_type(name),
           {kSub == 16 ? PanelFormat::i8_x16 : PanelFormat::i8_x32,
            kSub == 16 ? XForm::centred_256x16 : XForm::centred_256x32, 256, 256 + 4 * 256 / kSub,
-           kSub, nullptr},
+           kSub, 64, nullptr},
           decode_blocks<Block, kSub>};
 }
 

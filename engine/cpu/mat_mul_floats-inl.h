@@ -52,7 +52,7 @@ void multiply_floats(const std::byte* const* panels, unsigned n_cols, const std:
     F32 weights[P];
     TOKWATT_UNROLL
     for (int p = 0; p < P; ++p) {
-      if (k % kStep == 0) S::prefetch(at[p] + 2048);
+      if (k % kStep == 0) S::prefetch_far(at[p] + 4096);
       weights[p] = W::template load<S>(at[p]);
       at[p] += W::kBytes;
     }

@@ -169,7 +169,9 @@ inline void multiply_chunk_columns(const std::byte* chunk, unsigned n_blocks, co
 // Panels that are walked side by side: more streams than one keep the memory busy.
 constexpr unsigned kStreams = 4;
 constexpr unsigned kMostColumns = 16;  // with totals at hand; more are taken in turns
-constexpr unsigned kPrefetchBytes = 2048;
+// The first-level cache waits for few lines at a time, the second for many: lines come in two
+// steps.
+constexpr unsigned kFarBytes = 6144, kNearBytes = 1024;
 
 template <class S, class F>
 void multiply_panels(const PanelJob* job) {
@@ -187,8 +189,10 @@ void multiply_panels(const PanelJob* job) {
         left -= n_blocks * 32;
         for (unsigned p = 0; p < n; ++p) {
           const std::byte* at = panels + p * job->panel_bytes + chunk * std::size_t{kBytes};
-          for (unsigned byte = 0; byte < kBytes; byte += 64)
-            S::prefetch(at + kPrefetchBytes + byte);
+          for (unsigned byte = 0; byte < kBytes; byte += 64) {
+            S::prefetch_far(at + kFarBytes + byte);
+            S::prefetch(at + kNearBytes + byte);
+          }
           F::Scales::template expand<S>(at + n_blocks * F::Codes::kBytes, n_blocks, scales,
                                         minimums);
           multiply_chunk_columns<S, F, S::kPanelColumns>(

@@ -197,6 +197,7 @@ struct Simd {
     return v;
   }
   static void prefetch(const void*) {}
+  static void prefetch_far(const void*) {}
 };
 
 constexpr MatMulKernels kTable = make_table<Simd>();

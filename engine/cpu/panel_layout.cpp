@@ -280,36 +280,37 @@ struct NamedLayout {
 };
 
 template <class Block, unsigned kColumns, unsigned kBits>
-NamedLayout make_row(std::string_view name, PanelFormat format, XForm x_form, unsigned sub_block) {
+NamedLayout make_row(std::string_view name, PanelFormat format, XForm x_form, unsigned sub_block,
+                     int centre) {
   static_assert(alignof(Block) == 1);
-  return {
-      hwdb::tensor_type(name),
-      {format, x_form, kColumns, sizeof(Block), sub_block, pack_blocks<Block, kColumns, kBits>}};
+  return {hwdb::tensor_type(name),
+          {format, x_form, kColumns, sizeof(Block), sub_block, centre,
+           pack_blocks<Block, kColumns, kBits>}};
 }
 
 template <unsigned kBytes>
 NamedLayout make_float_row(std::string_view name, PanelFormat format) {
-  return {hwdb::tensor_type(name), {format, XForm::f32, 1, kBytes, 0, pack_floats<kBytes>}};
+  return {hwdb::tensor_type(name), {format, XForm::f32, 1, kBytes, 0, 0, pack_floats<kBytes>}};
 }
 
 const auto& layouts() {
   using namespace quant;
   using enum PanelFormat;
   static const std::array rows = {
-      make_row<BlockQ4_0, 32, 4>("Q4_0", q4_0, XForm::centred_32, 32),
-      make_row<BlockQ4_1, 32, 4>("Q4_1", q4_1, XForm::sums_32, 32),
-      make_row<BlockQ5_0, 32, 5>("Q5_0", q5_0, XForm::centred_32, 32),
-      make_row<BlockQ5_1, 32, 5>("Q5_1", q5_1, XForm::sums_32, 32),
-      make_row<BlockQ8_0, 32, 8>("Q8_0", q8_0, XForm::centred_32, 32),
-      make_row<BlockQ2_K, 256, 2>("Q2_K", q2_k, XForm::sums_256x16, 16),
-      make_row<BlockQ3_K, 256, 3>("Q3_K", q3_k, XForm::centred_256x16, 16),
-      make_row<BlockQ4_K, 256, 4>("Q4_K", q4_k, XForm::sums_256x32, 32),
-      make_row<BlockQ5_K, 256, 5>("Q5_K", q5_k, XForm::sums_256x32, 32),
-      make_row<BlockQ6_K, 256, 6>("Q6_K", q6_k, XForm::centred_256x16, 16),
-      make_row<BlockIQ4_NL, 32, 4>("IQ4_NL", iq4_nl, XForm::centred_32, 32),
-      make_row<BlockIQ4_XS, 256, 4>("IQ4_XS", iq4_xs, XForm::centred_256x32, 32),
-      make_row<BlockMXFP4, 32, 4>("MXFP4", mxfp4, XForm::centred_32, 32),
-      make_row<BlockTQ2_0, 256, 2>("TQ2_0", tq2_0, XForm::centred_256x32, 32),
+      make_row<BlockQ4_0, 32, 4>("Q4_0", q4_0, XForm::centred_32, 32, 8),
+      make_row<BlockQ4_1, 32, 4>("Q4_1", q4_1, XForm::sums_32, 32, 0),
+      make_row<BlockQ5_0, 32, 5>("Q5_0", q5_0, XForm::centred_32, 32, 16),
+      make_row<BlockQ5_1, 32, 5>("Q5_1", q5_1, XForm::sums_32, 32, 0),
+      make_row<BlockQ8_0, 32, 8>("Q8_0", q8_0, XForm::centred_32, 32, 128),
+      make_row<BlockQ2_K, 256, 2>("Q2_K", q2_k, XForm::sums_256x16, 16, 0),
+      make_row<BlockQ3_K, 256, 3>("Q3_K", q3_k, XForm::centred_256x16, 16, 4),
+      make_row<BlockQ4_K, 256, 4>("Q4_K", q4_k, XForm::sums_256x32, 32, 0),
+      make_row<BlockQ5_K, 256, 5>("Q5_K", q5_k, XForm::sums_256x32, 32, 0),
+      make_row<BlockQ6_K, 256, 6>("Q6_K", q6_k, XForm::centred_256x16, 16, 32),
+      make_row<BlockIQ4_NL, 32, 4>("IQ4_NL", iq4_nl, XForm::centred_32, 32, 128),
+      make_row<BlockIQ4_XS, 256, 4>("IQ4_XS", iq4_xs, XForm::centred_256x32, 32, 128),
+      make_row<BlockMXFP4, 32, 4>("MXFP4", mxfp4, XForm::centred_32, 32, 16),
+      make_row<BlockTQ2_0, 256, 2>("TQ2_0", tq2_0, XForm::centred_256x32, 32, 1),
       make_float_row<2>("F16", f16),
       make_float_row<2>("BF16", bf16),
       make_float_row<4>("F32", f32),

@@ -16,6 +16,7 @@ struct PanelLayout {
   std::uint32_t columns = 1;    // of a block of a row
   std::uint32_t bytes = 0;      // of a block of a row, and so 1/16 of a panel's block
   std::uint32_t sub_block = 0;  // columns for each scale; 0: floats, no scales
+  std::int32_t centre = 0;      // the code that means zero; 0: codes with a minimum to add
   /// Lays the rows (null: a row of zeros) of a panel side by side.
   void (*pack)(const std::byte* const (&rows)[kPanelRows], std::uint32_t n_cols,
                std::byte* panel) = nullptr;
@@ -23,12 +24,6 @@ struct PanelLayout {
 
 /// Null for a type without panels.
 const PanelLayout* find_panel_layout(hwdb::TensorType type);
-/// For a type without panels: the layout that decode_panel makes of its rows. Null for a type that
-/// has panels, or that the engine does not run.
-const PanelLayout* find_decoded_layout(hwdb::TensorType type);
-/// Decodes up to 16 rows of a type without panels into one panel.
-void decode_panel(hwdb::TensorType type, const std::byte* const (&rows)[kPanelRows],
-                  std::uint32_t n_cols, std::byte* panel);
 /// Bytes of one panel; n_cols a multiple of the layout's columns.
 std::size_t bytes_of_panel(const PanelLayout& layout, std::uint32_t n_cols);
 

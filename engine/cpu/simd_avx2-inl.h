@@ -132,7 +132,8 @@ struct Avx2 {
   static inline F32 load_signed(const std::byte* p) {
     return to_float({_mm256_cvtepi8_epi32(load_8(p)), _mm256_cvtepi8_epi32(load_8(p + 8))});
   }
-  static inline void prefetch(const void* p) { __builtin_prefetch(p); }
+  static inline void prefetch(const void* p) { __builtin_prefetch(p, 0, 3); }
+  static inline void prefetch_far(const void* p) { __builtin_prefetch(p, 0, 2); }
 
   static inline __m256i broadcast_int(const void* p) {
     int word;

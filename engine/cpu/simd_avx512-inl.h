@@ -83,7 +83,8 @@ struct Avx512 {
   static inline F32 load_signed(const std::byte* p) {
     return {_mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(load_16(p)))};
   }
-  static inline void prefetch(const void* p) { __builtin_prefetch(p); }
+  static inline void prefetch(const void* p) { __builtin_prefetch(p, 0, 3); }
+  static inline void prefetch_far(const void* p) { __builtin_prefetch(p, 0, 2); }
 
   static inline __m512i broadcast_int(const void* p) {
     int word;

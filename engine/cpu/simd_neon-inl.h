@@ -158,7 +158,8 @@ struct Neon {
     return to_float({{vmovl_s16(vget_low_s16(low)), vmovl_s16(vget_high_s16(low)),
                       vmovl_s16(vget_low_s16(high)), vmovl_s16(vget_high_s16(high))}});
   }
-  static inline void prefetch(const void* p) { __builtin_prefetch(p); }
+  static inline void prefetch(const void* p) { __builtin_prefetch(p, 0, 3); }
+  static inline void prefetch_far(const void* p) { __builtin_prefetch(p, 0, 2); }
 
   static inline std::int32_t load_int(const void* p) {
     std::int32_t word;

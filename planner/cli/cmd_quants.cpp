@@ -3,6 +3,7 @@
 
 #include "planner/cli/commands.h"
 #include "planner/cli/describe.h"
+#include "planner/cli/quants_measure.h"
 #include "planner/fit.h"
 #include "planner/report/figures.h"
 
@@ -23,6 +24,14 @@ std::string loss_text(const planner::QuantRow& row) {
 
 hwdb::Result<Outcome> cmd_quants(Session& session) {
   const Options& options = session.options();
+  if (options.measure) return measure_quants(session);
+  const bool file = options.arguments.front().ends_with(".gguf");
+  if (file || !options.against.empty() || !options.presets.empty() || !options.text_file.empty()) {
+    return hwdb::Error{"usage.arguments",
+                       file ? "a file has one quantization (see tokwatt quants --help)"
+                            : "--against, --quant and -f belong to --measure",
+                       "", "--measure shows what is lost when it is quantized further"};
+  }
   const planner::Scenario scenario = session.scenario(options.arguments.front());
   auto model = session.catalog().find_model(scenario.model);
   if (!model) return model.error();

@@ -22,6 +22,9 @@ constexpr std::array kPlanExamples = {
 };
 constexpr std::array kQuantsExamples = {
     Examples("tokwatt quants llama-3.1-8b --on \"RTX 3060\""),
+    Examples("tokwatt quants model-F16.gguf --measure -f text.txt      what each preset loses"),
+    Examples(
+        "tokwatt quants model-F16.gguf --measure --against model-Q4_K_M.gguf,model-IQ4_XS.gguf"),
 };
 constexpr std::array kInspectExamples = {
     Examples("tokwatt inspect model.gguf"),
@@ -97,7 +100,7 @@ constexpr std::array kCommands = {
     CommandInfo{"plan", "MODEL", "one model: memory, speed, watts, money and what to type",
                 kPlanExamples, kPlanning | kCheck | kQuant | kPlan, 1, 1},
     CommandInfo{"quants", "MODEL", "every quantization of a model side by side", kQuantsExamples,
-                kPlanning, 1, 1},
+                kPlanning | kMeasure, 1, 1},
     CommandInfo{"bill", "[MODEL]", "what running it adds to the power bill", kBillExamples,
                 kPlanning | kQuant | kBill, 0, 1},
     CommandInfo{"verify", "LOG|URL",

@@ -27,7 +27,8 @@ enum FlagGroup : unsigned {
   kEngine = 1u << 15,    // what all commands that run the engine take
   kGenerate = 1u << 16,  // run
   kBench = 1u << 17,
-  kScore = 1u << 18,  // perplexity
+  kScore = 1u << 18,    // perplexity
+  kMeasure = 1u << 21,  // quants --measure
   kSynth = 1u << 19,
   kQuantize = 1u << 20,
 };

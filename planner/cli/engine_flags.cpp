@@ -139,7 +139,7 @@ constexpr std::array kFlags = {
          true},
 
     // perplexity
-    Flag{"--file", "-f", "TEXT", "the text, UTF-8", kScore,
+    Flag{"--file", "-f", "TEXT", "the text, UTF-8", kScore | kMeasure,
          [](Text v, Options* o) { return read_text(v, &o->text_file); }},
     Flag{"--ctx-size", "-c", "N", "tokens of a chunk (default 512)", kScore,
          [](Text v, Options* o) -> Status {
@@ -148,8 +148,30 @@ constexpr std::array kFlags = {
            if (status) o->n_chunk = n;
            return status;
          }},
-    Flag{"--chunks", "", "N", "only so many chunks", kScore,
+    Flag{"--chunks", "", "N", "only so many chunks of it", kScore | kMeasure,
          [](Text v, Options* o) { return read_count(v, 1, kMaxTokens, &o->n_chunks); }},
+    // quants
+    Flag{"--measure", "", "", "measure what is lost: of a local file, on a text", kMeasure,
+         [](Text, Options* o) -> Status {
+           o->measure = true;
+           return hwdb::Ok{};
+         }},
+    Flag{"--against",
+         "",
+         "FILES",
+         "files of the same model, in place of presets made for it",
+         kMeasure,
+         [](Text v, Options* o) { return read_names(v, &o->against); },
+         {},
+         true},
+    Flag{"--quant",
+         "-q",
+         "NAMES",
+         "presets to make and measure, as Q4_K_M,Q3_K_M",
+         kMeasure,
+         [](Text v, Options* o) { return read_names(v, &o->presets); },
+         {},
+         true},
     Flag{"--kl-divergence", "", "FILE", "compare with that file, of the same vocabulary", kScore,
          [](Text v, Options* o) { return read_text(v, &o->reference); }},
 };

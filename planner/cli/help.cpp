@@ -20,7 +20,7 @@ constexpr std::array kHeadings = {
     Heading{kRig | kQuant, "what runs where"},
     Heading{kSynth | kQuantize, "the file that is made"},
     Heading{kRun | kPlan, "as llama.cpp calls it"},
-    Heading{kEngine | kGenerate | kBench | kScore, "how it runs"},
+    Heading{kEngine | kGenerate | kBench | kScore | kMeasure, "how it runs"},
     Heading{kWorkload, "what it is used for"},
     Heading{kFit | kBill | kMoney, "choice and money"},
     Heading{kProbe | kDoctor, "this machine"},

@@ -79,6 +79,7 @@ struct Options {
   std::uint32_t n_chunks = 0;            // 0: all
   std::string reference;                 // --kl-divergence: the other file
   std::vector<std::string> against;      // files that are compared with the one named
+  std::vector<std::string> presets;      // made of the file and compared with it
 };
 
 /// Reads the arguments after the program's name. Errors: usage.unknown_command,
