@@ -105,19 +105,18 @@ void prefill(benchmark::State& state, Shape shape, const char* type) {
 
 constexpr Shape kLlama8b = {32, 8, 128}, kTinyLlama = {32, 4, 64};
 
-#define TOKWATT_ATTENTION(type)                                                                   \
-  BENCHMARK_CAPTURE(decode, llama_8b / type, kLlama8b, #type)                                     \
-      ->Arg(512)                                                                                  \
-      ->Arg(4096)                                                                                 \
-      ->Arg(16384)                                                                                \
-      ->UseRealTime();                                                                            \
-  BENCHMARK_CAPTURE(decode, tinyllama / type, kTinyLlama, #type)                                  \
-      ->Arg(512)                                                                                  \
-      ->Arg(4096)                                                                                 \
-      ->Arg(16384)                                                                                \
-      ->UseRealTime();                                                                            \
-  BENCHMARK_CAPTURE(prefill, llama_8b / type, kLlama8b, #type)->Arg(0)->Arg(4096)->UseRealTime(); \
-  BENCHMARK_CAPTURE(prefill, tinyllama / type, kTinyLlama, #type)->Arg(0)->Arg(4096)->UseRealTime();
+void depths(benchmark::internal::Benchmark* benchmark) {
+  benchmark->Arg(512)->Arg(4096)->Arg(16384)->UseRealTime();
+}
+void prompts(benchmark::internal::Benchmark* benchmark) {
+  benchmark->Arg(0)->Arg(4096)->UseRealTime();
+}
+
+#define TOKWATT_ATTENTION(type)                                                  \
+  BENCHMARK_CAPTURE(decode, llama_8b_##type, kLlama8b, #type)->Apply(depths);    \
+  BENCHMARK_CAPTURE(decode, tinyllama_##type, kTinyLlama, #type)->Apply(depths); \
+  BENCHMARK_CAPTURE(prefill, llama_8b_##type, kLlama8b, #type)->Apply(prompts);  \
+  BENCHMARK_CAPTURE(prefill, tinyllama_##type, kTinyLlama, #type)->Apply(prompts);
 TOKWATT_ATTENTION(F16)
 TOKWATT_ATTENTION(Q8_0)
 TOKWATT_ATTENTION(Q4_0)

@@ -129,13 +129,15 @@ template <class S, CacheType T, int kMaxColumns, int kVectors, bool kAhead>
 void add_value_rows(const AttentionTask& task, const TileRows& rows, std::uint32_t n_columns,
                     std::uint32_t n) {
   for (std::uint32_t c = 0; c < n_columns; c += kMaxColumns) {
+    TileRows seen = rows;
+    seen.n = rows_until_last(task, rows, c, kMaxColumns);
     with_count<kMaxColumns>(n_columns - c, [&](auto count) {
       constexpr int kCount = decltype(count)::value;
       std::uint32_t i = 0;
       for (; i + kVectors * S::kWidth <= n; i += kVectors * S::kWidth) {
-        add_value_block<S, T, kCount, kVectors, kAhead>(task, rows, c, i);
+        add_value_block<S, T, kCount, kVectors, kAhead>(task, seen, c, i);
       }
-      for (; i < n; i += S::kWidth) add_value_block<S, T, kCount, 1, kAhead>(task, rows, c, i);
+      for (; i < n; i += S::kWidth) add_value_block<S, T, kCount, 1, kAhead>(task, seen, c, i);
     });
   }
 }
@@ -192,65 +194,79 @@ void attend_task(const AttentionTask& task) {
   for (std::size_t i = 0; i < n_columns * task.scratch->value_stride; i += S::kWidth) {
     S::store(task.sums + i, S::zero());
   }
-  for (std::uint32_t position = task.begin; position < task.end;) {
+  // Keys before task.begin that share its tile are read and not seen.
+  for (std::uint32_t position = task.begin - task.begin % kTileKeys; position < task.end;) {
     const std::uint32_t cell = position % task.n_cells;
-    std::uint32_t n = task.end - position;
-    if (n > kTileKeys) n = kTileKeys;
+    std::uint32_t n = kTileKeys - position % kTileKeys;
+    if (n > task.end - position) n = task.end - position;
     if (n > task.n_cells - cell) n = task.n_cells - cell;  // the ring begins anew
-    score_keys<S, D>(task, {task.k + cell * k_bytes, k_bytes, n}, n_columns);
+    const TileRows keys = {task.k + cell * k_bytes, k_bytes, n, position};
+    score_keys<S, D>(task, keys, n_columns);
     for (std::uint32_t c = 0; c < n_columns; ++c) {
-      const std::uint32_t own = task.first_position + c / task.n_group;
-      const std::uint32_t first = first_seen(task, own);
+      const std::uint32_t first = first_seen(task, task.first_position + c / task.n_group);
       const std::uint32_t low = first > position ? first - position : 0;
-      std::uint32_t high = own >= position ? own - position + 1 : 0;
-      if (high > n) high = n;
-      weigh_column<S>(task, c, position, low, high, n);
+      weigh_column<S>(task, c, position, low, rows_until(task, keys, c), n);
     }
-    add_values_of<S>(type_v, task, {v + cell * v_bytes, v_bytes, n}, n_columns);
+    add_values_of<S>(type_v, task, {v + cell * v_bytes, v_bytes, n, position}, n_columns);
     position += n;
   }
 }
 
+/// exp(x), by the same arithmetic as scores.
 template <class S>
-void join_parts(const AttentionParts& parts) {
-  using F = typename S::F;
-  float greatest = parts.sink != nullptr ? *parts.sink : kNoScore;
-  for (std::uint32_t part = 0; part < parts.n_parts; ++part) {
-    const float x = parts.greatest[part * parts.scalar_stride];
-    if (x > greatest) greatest = x;
-  }
+float exp_of_one(float x) {
   alignas(64) float lanes[S::kWidth];
-  const auto weight_of = [&](float score) {
-    S::store(lanes, exp_of<S>(S::set(score - greatest)));
-    return lanes[0];
-  };
-  float weights[kMaxParts];
-  float total = parts.sink != nullptr ? weight_of(*parts.sink) : 0.0f;
-  for (std::uint32_t part = 0; part < parts.n_parts; ++part) {
-    weights[part] = weight_of(parts.greatest[part * parts.scalar_stride]);
-    total += parts.total[part * parts.scalar_stride] * weights[part];
+  S::store(lanes, exp_of<S>(S::set(x)));
+  return lanes[0];
+}
+
+template <class S>
+void fold_part(const AttentionFold& fold) {
+  for (std::size_t c = 0; c < fold.n_columns; ++c) {
+    const float before = fold.greatest[c], part = fold.part_greatest[c];
+    if (part == kNoScore) continue;  // this part has nothing that the column sees
+    const float greatest = part > before ? part : before;
+    const float kept = before == kNoScore ? 0.0f : exp_of_one<S>(before - greatest);
+    const float added = exp_of_one<S>(part - greatest);
+    fold.greatest[c] = greatest;
+    fold.total[c] = fold.total[c] * kept + fold.part_total[c] * added;
+    float* sums = fold.sums + c * fold.stride;
+    const float* more = fold.part_sums + c * fold.stride;
+    for (std::size_t i = 0; i < fold.stride; i += S::kWidth) {
+      S::store(sums + i,
+               S::fma(S::set(added), S::load(more + i), S::mul(S::set(kept), S::load(sums + i))));
+    }
+  }
+}
+
+template <class S>
+void write_answer(const AttentionAnswer& answer) {
+  using F = typename S::F;
+  float total = answer.total, factor = 1;
+  if (answer.sink != nullptr) {
+    const float sink = *answer.sink;
+    const float greatest = sink > answer.greatest ? sink : answer.greatest;
+    factor = answer.greatest == kNoScore ? 0.0f : exp_of_one<S>(answer.greatest - greatest);
+    total = total * factor + exp_of_one<S>(sink - greatest);
   }
   // A column that saw nothing gives zeros.
-  const float share = total > 0 ? 1.0f / total : 0.0f;
-  const std::uint32_t n = parts.head_dim_v;
+  const F share = S::set(total > 0 ? factor / total : 0.0f);
+  const std::uint32_t n = answer.head_dim_v;
   for (std::uint32_t i = 0; i < n; i += S::kWidth) {
-    F sum = S::zero();
-    for (std::uint32_t part = 0; part < parts.n_parts; ++part) {
-      sum = S::fma(S::set(weights[part] * share), S::load(parts.sums + part * parts.sum_stride + i),
-                   sum);
-    }
+    const F value = S::mul(share, S::load(answer.sums + i));
     if (i + S::kWidth <= n) {
-      S::store(parts.out + i, sum);
+      S::store(answer.out + i, value);
     } else {
-      S::store(lanes, sum);
-      for (std::uint32_t k = 0; i + k < n; ++k) parts.out[i + k] = lanes[k];
+      alignas(64) float lanes[S::kWidth];
+      S::store(lanes, value);
+      for (std::uint32_t k = 0; i + k < n; ++k) answer.out[i + k] = lanes[k];
     }
   }
 }
 
 template <class S, class D>
 constexpr AttentionKernels attention_kernels() {
-  return {store_row<S>, attend_task<S, D>, join_parts<S>};
+  return {store_row<S>, attend_task<S, D>, fold_part<S>, write_answer<S>};
 }
 
 }  // namespace

@@ -5,6 +5,7 @@
 #include <atomic>
 #include <cstdlib>
 #include <cstring>
+#include <limits>
 #include <memory>
 #include <new>
 #include <optional>
@@ -107,12 +108,17 @@ class Pieces {
   std::size_t used_ = 0;
 };
 
-/// What one worker holds: scratch memory and the result of a task that is not split.
-struct WorkerMemory {
-  AttentionScratch scratch;
+/// Results of columns: see AttentionTask.
+struct Columns {
   float* greatest = nullptr;
   float* total = nullptr;
   float* sums = nullptr;
+};
+
+/// What one worker holds: scratch memory, the result of a part, and that of the parts so far.
+struct WorkerMemory {
+  AttentionScratch scratch;
+  Columns part, all;
 };
 
 WorkerMemory lay_out(Pieces& pieces, std::size_t n_columns, const LayerKv& kv) {
@@ -134,9 +140,11 @@ WorkerMemory lay_out(Pieces& pieces, std::size_t n_columns, const LayerKv& kv) {
   s.values = pieces.take<float>(kTileKeys * s.value_stride);
   s.value_scales = pieces.take<float>(kTileKeys * v_blocks);
   s.scores = pieces.take<float>(n_columns * kTileKeys);
-  memory.greatest = pieces.take<float>(n_columns);
-  memory.total = pieces.take<float>(n_columns);
-  memory.sums = pieces.take<float>(n_columns * s.value_stride);
+  for (Columns* columns : {&memory.part, &memory.all}) {
+    columns->greatest = pieces.take<float>(n_columns);
+    columns->total = pieces.take<float>(n_columns);
+    columns->sums = pieces.take<float>(n_columns * s.value_stride);
+  }
   return memory;
 }
 
@@ -144,8 +152,16 @@ WorkerMemory lay_out(Pieces& pieces, std::size_t n_columns, const LayerKv& kv) {
 struct Tile {
   std::uint32_t first_token = 0, n_tokens = 0;
   std::uint32_t begin = 0, end = 0;  // positions of keys
-  std::uint32_t n_parts = 1, part_keys = 0;
-  std::size_t first_task = 0, first_partial = 0;  // first_partial: columns before, of split tiles
+  std::size_t first_task = 0;
+  bool is_split = false;          // a task a part; else one task does all parts
+  std::size_t first_partial = 0;  // of a split tile: columns of parts before
+  std::uint32_t n_parts() const { return (end - 1) / kPartKeys - begin / kPartKeys + 1; }
+  std::uint32_t part_begin(std::uint32_t part) const {
+    return part == 0 ? begin : (begin / kPartKeys + part) * kPartKeys;
+  }
+  std::uint32_t part_end(std::uint32_t part) const {
+    return std::min(end, (begin / kPartKeys + part + 1) * kPartKeys);
+  }
 };
 
 std::uint32_t first_seen(const Attention& attention, std::uint32_t position) {
@@ -158,8 +174,8 @@ std::uint32_t first_seen(const Attention& attention, std::uint32_t position) {
 
 std::vector<Tile> make_tiles(const Attention& attention, std::span<const TokenPlace> tokens,
                              std::uint32_t group) {
-  constexpr std::uint32_t kTileColumns = 64;
-  const std::uint32_t most = std::max(1u, kTileColumns / group);
+  constexpr std::uint32_t kTileColumns = 128, kTileTokens = 64;
+  const std::uint32_t most = std::clamp(kTileColumns / group, 1u, kTileTokens);
   std::vector<Tile> tiles;
   for (std::uint32_t i = 0; i < tokens.size(); ++i) {
     const bool follows = i > 0 && tokens[i].sequence == tokens[i - 1].sequence &&
@@ -173,27 +189,22 @@ std::vector<Tile> make_tiles(const Attention& attention, std::span<const TokenPl
   return tiles;
 }
 
-/// Splits the keys of tiles so that there is work for many threads, by a rule that does not know
-/// how many there are; numbers the tasks. Returns how many there are.
+/// Numbers the tasks; where tiles are few, each of their parts is a task. Returns how many there
+/// are.
 std::size_t number_tasks(std::vector<Tile>& tiles, std::uint32_t n_kv_heads, std::uint32_t group,
                          std::size_t* n_partials) {
-  constexpr std::uint64_t kTasks = 256;      // about, when there are keys enough
-  constexpr std::uint64_t kLeastKeys = 256;  // of a part
-  std::uint64_t n_keys = 0;
-  for (const Tile& tile : tiles) n_keys += tile.end - tile.begin;
-  const std::uint64_t target = std::max(kLeastKeys, n_keys * n_kv_heads / kTasks);
+  constexpr std::size_t kEnough = 256;  // tasks, for many threads
+  const bool split = tiles.size() * n_kv_heads < kEnough;
   std::size_t n_tasks = 0;
   *n_partials = 0;
   for (Tile& tile : tiles) {
-    const std::uint64_t keys = tile.end - tile.begin;
-    const std::uint64_t parts = std::clamp<std::uint64_t>(keys / target, 1, kMaxParts);
-    tile.part_keys = static_cast<std::uint32_t>(round_up((keys + parts - 1) / parts, kTileKeys));
-    tile.n_parts = static_cast<std::uint32_t>((keys + tile.part_keys - 1) / tile.part_keys);
+    const std::uint32_t parts = tile.n_parts();
+    tile.is_split = split && parts > 1;
     tile.first_task = n_tasks;
-    n_tasks += std::size_t{tile.n_parts} * n_kv_heads;
-    if (tile.n_parts == 1) continue;
+    n_tasks += std::size_t{tile.is_split ? parts : 1} * n_kv_heads;
+    if (!tile.is_split) continue;
     tile.first_partial = *n_partials;
-    *n_partials += std::size_t{tile.n_parts} * n_kv_heads * tile.n_tokens * group;
+    *n_partials += std::size_t{parts} * n_kv_heads * tile.n_tokens * group;
   }
   return n_tasks;
 }
@@ -225,20 +236,18 @@ class Pass {
     std::size_t n_partials = 0;
     const std::size_t n_tasks = number_tasks(tiles_, attention_.kv.n_kv_heads, group_, &n_partials);
     allocate(n_partials);
-    pool_.for_each(n_tasks, [&](std::size_t task, unsigned worker) { attend_part(task, worker); });
+    pool_.for_each(n_tasks, [&](std::size_t task, unsigned worker) { run_task(task, worker); });
     if (n_partials == 0) return;
     std::vector<std::pair<const Tile*, std::uint32_t>> split;
     for (const Tile& tile : tiles_) {
-      if (tile.n_parts == 1) continue;
+      if (!tile.is_split) continue;
       for (std::uint32_t head = 0; head < attention_.kv.n_kv_heads; ++head) {
         split.emplace_back(&tile, head);
       }
     }
-    pool_.for_each(split.size(), [&](std::size_t i, unsigned) {
+    pool_.for_each(split.size(), [&](std::size_t i, unsigned worker) {
       const auto& [tile, head] = split[i];
-      const std::size_t n_columns = tile->n_tokens * group_;
-      const std::size_t first = tile->first_partial + head * tile->n_parts * n_columns;
-      join(*tile, head, greatest_ + first, total_ + first, sums_ + first * stride_, n_columns);
+      join(*tile, head, worker);
     });
   }
 
@@ -265,17 +274,34 @@ class Pass {
     sums_ = pieces.take<float>(n_partials * stride_);
   }
 
-  void attend_part(std::size_t number, unsigned worker) {
+  std::size_t n_columns(const Tile& tile) const { return std::size_t{tile.n_tokens} * group_; }
+
+  void run_task(std::size_t number, unsigned worker) {
     const auto after = std::ranges::upper_bound(tiles_, number, {}, &Tile::first_task);
     const Tile& tile = *(after - 1);
     const std::size_t in_tile = number - tile.first_task;
-    const auto head = static_cast<std::uint32_t>(in_tile / tile.n_parts);
-    const auto part = static_cast<std::uint32_t>(in_tile % tile.n_parts);
+    const WorkerMemory& memory = workers_[worker];
+    if (tile.is_split) {
+      const std::size_t partial = tile.first_partial + in_tile * n_columns(tile);
+      attend_part(tile, static_cast<std::uint32_t>(in_tile / tile.n_parts()),
+                  static_cast<std::uint32_t>(in_tile % tile.n_parts()), memory,
+                  {greatest_ + partial, total_ + partial, sums_ + partial * stride_});
+      return;
+    }
+    const auto head = static_cast<std::uint32_t>(in_tile);
+    begin_fold(tile, memory);
+    for (std::uint32_t part = 0; part < tile.n_parts(); ++part) {
+      attend_part(tile, head, part, memory, memory.part);
+      fold(tile, memory.part, memory);
+    }
+    answer(tile, head, memory);
+  }
+
+  void attend_part(const Tile& tile, std::uint32_t head, std::uint32_t part,
+                   const WorkerMemory& memory, const Columns& result) {
     const LayerKv& kv = attention_.kv;
-    const std::size_t n_columns = std::size_t{tile.n_tokens} * group_;
     const std::uint32_t sequence = tokens_[tile.first_token].sequence;
     const std::size_t first_cell = (std::size_t{sequence} * kv.n_kv_heads + head) * kv.n_cells;
-    const WorkerMemory& memory = workers_[worker];
     AttentionTask task;
     task.type_k = type_k_;
     task.type_v = type_v_;
@@ -287,8 +313,8 @@ class Pass {
     task.n_tokens = tile.n_tokens;
     task.n_group = group_;
     task.first_position = tokens_[tile.first_token].position;
-    task.begin = tile.begin + part * tile.part_keys;
-    task.end = std::min(tile.end, task.begin + tile.part_keys);
+    task.begin = tile.part_begin(part);
+    task.end = tile.part_end(part);
     task.window = attention_.window;
     task.chunk = attention_.chunk;
     task.scale = attention_.scale;
@@ -297,37 +323,46 @@ class Pass {
     task.q_stride = std::size_t{attention_.n_heads} * kv.head_dim_k;
     task.q = q_ + tile.first_token * task.q_stride + std::size_t{head} * group_ * kv.head_dim_k;
     task.scratch = &memory.scratch;
-    task.greatest = memory.greatest;
-    task.total = memory.total;
-    task.sums = memory.sums;
-    if (tile.n_parts > 1) {
-      const std::size_t partial = tile.first_partial + in_tile * n_columns;
-      task.greatest = greatest_ + partial;
-      task.total = total_ + partial;
-      task.sums = sums_ + partial * stride_;
-    }
+    task.greatest = result.greatest;
+    task.total = result.total;
+    task.sums = result.sums;
     kernels_.attend(task);
     bytes_read.fetch_add(std::uint64_t{task.end - task.begin} * (k_bytes_ + v_bytes_),
                          std::memory_order_relaxed);
-    if (tile.n_parts == 1) join(tile, head, task.greatest, task.total, task.sums, n_columns);
   }
 
-  void join(const Tile& tile, std::uint32_t kv_head, const float* greatest, const float* total,
-            const float* sums, std::size_t n_columns) {
-    AttentionParts parts;
-    parts.scalar_stride = n_columns;
-    parts.sum_stride = n_columns * stride_;
-    parts.n_parts = tile.n_parts;
-    parts.head_dim_v = attention_.kv.head_dim_v;
-    for (std::size_t column = 0; column < n_columns; ++column) {
+  void join(const Tile& tile, std::uint32_t head, unsigned worker) {
+    const WorkerMemory& memory = workers_[worker];
+    begin_fold(tile, memory);
+    for (std::uint32_t part = 0; part < tile.n_parts(); ++part) {
+      const std::size_t at =
+          tile.first_partial + (std::size_t{head} * tile.n_parts() + part) * n_columns(tile);
+      fold(tile, {greatest_ + at, total_ + at, sums_ + at * stride_}, memory);
+    }
+    answer(tile, head, memory);
+  }
+
+  void begin_fold(const Tile& tile, const WorkerMemory& memory) const {
+    const std::size_t n = n_columns(tile);
+    std::fill_n(memory.all.greatest, n, -std::numeric_limits<float>::infinity());
+    std::fill_n(memory.all.total, n, 0.0f);
+    std::fill_n(memory.all.sums, n * stride_, 0.0f);
+  }
+
+  void fold(const Tile& tile, const Columns& part, const WorkerMemory& memory) const {
+    kernels_.fold({n_columns(tile), stride_, part.greatest, part.total, part.sums,
+                   memory.all.greatest, memory.all.total, memory.all.sums});
+  }
+
+  void answer(const Tile& tile, std::uint32_t kv_head, const WorkerMemory& memory) const {
+    const std::uint32_t head_dim_v = attention_.kv.head_dim_v;
+    for (std::size_t column = 0; column < n_columns(tile); ++column) {
       const std::size_t token = tile.first_token + column / group_;
       const std::size_t head = std::size_t{kv_head} * group_ + column % group_;
-      parts.greatest = greatest + column;
-      parts.total = total + column;
-      parts.sums = sums + column * stride_;
-      parts.sink = attention_.sinks != nullptr ? attention_.sinks + head : nullptr;
-      parts.out = out_ + (token * attention_.n_heads + head) * parts.head_dim_v;
-      kernels_.join(parts);
+      kernels_.answer({memory.all.greatest[column], memory.all.total[column],
+                       memory.all.sums + column * stride_, head_dim_v,
+                       attention_.sinks != nullptr ? attention_.sinks + head : nullptr,
+                       out_ + (token * attention_.n_heads + head) * head_dim_v});
     }
   }
 

@@ -14,10 +14,12 @@ namespace engine::cpu {
 /// How a row of the cache is stored; blocks are those of GGUF files.
 enum class CacheType : std::uint8_t { f32, f16, bf16, q8_0, q4_0 };
 
-/// Keys that are scored at a time; scratch memory counts in them.
+/// Keys that are scored at a time; scratch memory counts in them. Tiles and parts begin at
+/// multiples of their lengths, counted from position 0, so that the order of a token's sums does
+/// not depend on which tokens are worked at with it.
 inline constexpr std::uint32_t kTileKeys = 64;
-/// Into so many parts the positions of one token are split at most.
-inline constexpr std::uint32_t kMaxParts = 64;
+/// Positions of a part: the results of parts are folded into one in the order of positions.
+inline constexpr std::uint32_t kPartKeys = 256;
 
 /// Where a task puts what it needs for a moment: 64-byte aligned, and never uninitialized.
 struct AttentionScratch {
@@ -58,14 +60,23 @@ struct AttentionTask {
   float* sums = nullptr;
 };
 
-/// Parts of one column's result, to be joined; each lies a stride of floats after the one before.
-struct AttentionParts {
-  const float* greatest = nullptr;
-  const float* total = nullptr;
-  const float* sums = nullptr;
-  std::size_t scalar_stride = 0;  // of greatest and total
-  std::size_t sum_stride = 0;
-  std::uint32_t n_parts = 0, head_dim_v = 0;
+/// Columns whose results so far take up those of one more part, or become the answer.
+struct AttentionFold {
+  std::size_t n_columns = 0, stride = 0;  // floats from one column's sums to the next
+  const float* part_greatest = nullptr;
+  const float* part_total = nullptr;
+  const float* part_sums = nullptr;
+  // In and out; before the first part no score, 0 and zeros.
+  float* greatest = nullptr;
+  float* total = nullptr;
+  float* sums = nullptr;
+};
+
+/// The answer of one column.
+struct AttentionAnswer {
+  float greatest = 0, total = 0;
+  const float* sums = nullptr;  // up to whole vectors
+  std::uint32_t head_dim_v = 0;
   const float* sink = nullptr;  // a score without a value; or null
   float* out = nullptr;         // head_dim_v floats
 };
@@ -73,8 +84,10 @@ struct AttentionParts {
 struct AttentionKernels {
   /// Writes n floats (a multiple of the type's block) in the type.
   void (*store)(CacheType type, const float* from, std::size_t n, std::byte* to);
+  /// The keys of one task lie in one part.
   void (*attend)(const AttentionTask& task);
-  void (*join)(const AttentionParts& parts);
+  void (*fold)(const AttentionFold& fold);
+  void (*answer)(const AttentionAnswer& answer);
 };
 
 /// Null where this build has none. Calling one that the processor lacks ends the program.

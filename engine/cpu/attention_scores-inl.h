@@ -28,7 +28,24 @@ struct TileRows {
   const std::byte* first = nullptr;
   std::size_t row_bytes = 0;
   std::uint32_t n = 0;
+  std::uint32_t position = 0;  // of the first
 };
+
+/// How many of the tile's rows, from the first on, do not lie behind the column's own token.
+inline std::uint32_t rows_until(const AttentionTask& task, const TileRows& rows,
+                                std::uint32_t column) {
+  const std::uint32_t own = task.first_position + column / task.n_group;
+  if (own < rows.position) return 0;
+  return own - rows.position < rows.n ? own - rows.position + 1 : rows.n;
+}
+
+/// The same for a block of columns, of which the last sees most; `count` may pass their end.
+inline std::uint32_t rows_until_last(const AttentionTask& task, const TileRows& rows,
+                                     std::uint32_t first_column, std::uint32_t count) {
+  std::uint32_t last = first_column + count;
+  if (last > task.n_tokens * task.n_group) last = task.n_tokens * task.n_group;
+  return rows_until(task, rows, last - 1);
+}
 
 /// How many keys score_rows takes side by side: a power of two, so that it divides a tile.
 constexpr int keys_beside(int sums, int columns) {
@@ -37,9 +54,15 @@ constexpr int keys_beside(int sums, int columns) {
   return keys;
 }
 
-/// Few columns: floats along the head, several keys side by side so that each query is loaded once
-/// for all of them.
-template <class S, CacheType T, int C>
+/// A width in whole vectors: behind the last element rows of scratch memory hold zeros.
+template <class S>
+std::uint32_t whole_vectors(std::uint32_t n) {
+  return (n + S::kWidth - 1) / S::kWidth * S::kWidth;
+}
+
+/// Floats along the head, several keys side by side so that each query is loaded once for all of
+/// them. One order of sums for any number of columns and keys. kAhead: asks for the next tile.
+template <class S, CacheType T, int C, bool kAhead>
 void score_rows(const AttentionTask& task, const TileRows& keys, std::uint32_t first_column) {
   using F = typename S::F;
   constexpr int kKeys = keys_beside(S::kRowSums, C);
@@ -47,17 +70,18 @@ void score_rows(const AttentionTask& task, const TileRows& keys, std::uint32_t f
   const AttentionScratch& scratch = *task.scratch;
   const float* queries = scratch.queries + first_column * scratch.query_stride;
   float* scores = scratch.scores + std::size_t{first_column} * kTileKeys;
+  const std::uint32_t width = whole_vectors<S>(task.head_dim_k);
   for (std::uint32_t key = 0; key < keys.n; key += kKeys) {
     const std::byte* rows[kKeys];
     for (int k = 0; k < kKeys; ++k) {  // behind the last key: the last again
       const std::uint32_t at = key + static_cast<std::uint32_t>(k);
       rows[k] = keys.first + (at < keys.n ? at : keys.n - 1) * keys.row_bytes;
-      prefetch(rows[k] + kTileKeys * keys.row_bytes, keys.row_bytes);
+      if constexpr (kAhead) prefetch(rows[k] + kTileKeys * keys.row_bytes, keys.row_bytes);
     }
     F sums[kSums];
     TOKWATT_UNROLL
     for (int i = 0; i < kSums; ++i) sums[i] = S::zero();
-    for (std::uint32_t i = 0; i < task.head_dim_k; i += S::kWidth) {
+    for (std::uint32_t i = 0; i < width; i += S::kWidth) {
       F cells[kKeys];
       TOKWATT_UNROLL
       for (int k = 0; k < kKeys; ++k) cells[k] = load_cells<S, T>(rows[k], i);
@@ -102,50 +126,18 @@ void transpose_words(const float* rows, std::size_t stride, std::uint32_t n, std
   }
 }
 
-/// Decodes keys of floats and transposes them: scratch.keys[element][key].
+/// Decodes keys of floats into rows of scratch memory.
 template <class S, CacheType T>
-void pack_float_keys(const AttentionTask& task, const TileRows& keys) {
+TileRows decode_float_keys(const AttentionTask& task, const TileRows& keys) {
   const AttentionScratch& scratch = *task.scratch;
+  const std::uint32_t n = task.head_dim_k, width = whole_vectors<S>(n);
   for (std::uint32_t key = 0; key < keys.n; ++key) {
-    decode_row<S, T>(keys.first + key * keys.row_bytes, task.head_dim_k,
-                     scratch.rows + key * scratch.query_stride);
+    float* row = scratch.rows + key * scratch.query_stride;
+    decode_row<S, T>(keys.first + key * keys.row_bytes, n, row);
+    for (std::uint32_t i = n; i < width; ++i) row[i] = 0;
   }
-  transpose_words<S>(scratch.rows, scratch.query_stride, keys.n, task.head_dim_k, scratch.keys);
-}
-
-/// C columns times kVectors vectors of keys from `first_key` on, over packed floats.
-template <class S, int C, int kVectors>
-void score_float_block(const AttentionTask& task, std::uint32_t first_column,
-                       std::uint32_t first_key) {
-  using F = typename S::F;
-  const AttentionScratch& scratch = *task.scratch;
-  const float* queries = scratch.queries + first_column * scratch.query_stride;
-  const float* keys = scratch.keys + first_key;
-  F sums[C][kVectors];
-  TOKWATT_UNROLL
-  for (int c = 0; c < C; ++c) {
-    TOKWATT_UNROLL
-    for (int v = 0; v < kVectors; ++v) sums[c][v] = S::zero();
-  }
-  for (std::uint32_t i = 0; i < task.head_dim_k; ++i, keys += kTileKeys) {
-    F cells[kVectors];
-    TOKWATT_UNROLL
-    for (int v = 0; v < kVectors; ++v) cells[v] = S::load(keys + v * S::kWidth);
-    TOKWATT_UNROLL
-    for (int c = 0; c < C; ++c) {
-      const F query = S::set(queries[c * scratch.query_stride + i]);
-      TOKWATT_UNROLL
-      for (int v = 0; v < kVectors; ++v) sums[c][v] = S::fma(query, cells[v], sums[c][v]);
-    }
-  }
-  float* scores = scratch.scores + std::size_t{first_column} * kTileKeys + first_key;
-  TOKWATT_UNROLL
-  for (int c = 0; c < C; ++c) {
-    TOKWATT_UNROLL
-    for (int v = 0; v < kVectors; ++v) {
-      S::store(scores + c * kTileKeys + v * S::kWidth, sums[c][v]);
-    }
-  }
+  return {reinterpret_cast<const std::byte*>(scratch.rows), scratch.query_stride * sizeof(float),
+          keys.n, keys.position};
 }
 
 /// The scales of the blocks of a tile's rows: to[block][key].
@@ -185,7 +177,8 @@ void pack_int8_keys(const AttentionTask& task, const TileRows& keys) {
   gather_scales<S>(keys, kBlockBytes, n_blocks, scratch.key_scales);
 }
 
-/// The same as score_float_block over packed int8: whole sums within a block, floats over blocks.
+/// C columns times kVectors vectors of keys from `first_key` on, over packed int8: whole sums
+/// within a block, floats over blocks.
 template <class S, class D, int C, int kVectors>
 void score_int8_block(const AttentionTask& task, std::uint32_t first_column,
                       std::uint32_t first_key) {
@@ -263,6 +256,7 @@ void prepare_queries(const AttentionTask& task) {
         S::store(to + i, S::mul(S::load(from + i), S::set(task.scale)));
       }
       for (; i < n; ++i) to[i] = from[i] * task.scale;
+      for (; i < whole_vectors<S>(n); ++i) to[i] = 0;
       if (!is_int8(task.type_k)) continue;
       std::byte* quants = scratch.query_quants + column * scratch.query_stride;
       for (std::uint32_t block = 0; block < n / kBlock; ++block) {
@@ -279,32 +273,33 @@ void prepare_queries(const AttentionTask& task) {
   }
 }
 
+template <class S, CacheType T, bool kAhead>
+void score_all_rows(const AttentionTask& task, TileRows keys, std::uint32_t n_columns) {
+  const std::uint32_t n = keys.n;
+  for (std::uint32_t c = 0; c < n_columns; c += S::kFewColumns) {
+    keys.n = kAhead ? n : rows_until_last(task, keys, c, S::kFewColumns);
+    with_count<S::kFewColumns>(n_columns - c, [&](auto count) {
+      score_rows<S, T, decltype(count)::value, kAhead>(task, keys, c);
+    });
+    keys.n = n;
+  }
+}
+
 template <class S, CacheType T>
 void score_float_keys(const AttentionTask& task, const TileRows& keys, std::uint32_t n_columns) {
   if (is_few(n_columns) && task.head_dim_k % S::kWidth == 0) {
-    for (std::uint32_t c = 0; c < n_columns; c += S::kFewColumns) {
-      with_count<S::kFewColumns>(n_columns - c, [&](auto count) {
-        score_rows<S, T, decltype(count)::value>(task, keys, c);
-      });
-    }
-    return;
+    return score_all_rows<S, T, true>(task, keys, n_columns);
   }
-  pack_float_keys<S, T>(task, keys);
-  for (std::uint32_t c = 0; c < n_columns; c += S::kColumns) {
-    with_count<S::kColumns>(n_columns - c, [&](auto count) {
-      for (std::uint32_t key = 0; key < keys.n; key += S::kVectors * S::kWidth) {
-        score_float_block<S, decltype(count)::value, S::kVectors>(task, c, key);
-      }
-    });
-  }
+  score_all_rows<S, CacheType::f32, false>(task, decode_float_keys<S, T>(task, keys), n_columns);
 }
 
 template <class S, class D, CacheType T>
 void score_int8_keys(const AttentionTask& task, const TileRows& keys, std::uint32_t n_columns) {
   pack_int8_keys<S, D, T>(task, keys);
   for (std::uint32_t c = 0; c < n_columns; c += D::kColumns) {
+    const std::uint32_t n = rows_until_last(task, keys, c, D::kColumns);
     with_count<D::kColumns>(n_columns - c, [&](auto count) {
-      for (std::uint32_t key = 0; key < keys.n; key += D::kVectors * S::kWidth) {
+      for (std::uint32_t key = 0; key < n; key += D::kVectors * S::kWidth) {
         score_int8_block<S, D, decltype(count)::value, D::kVectors>(task, c, key);
       }
     });

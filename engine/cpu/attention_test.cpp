@@ -405,7 +405,7 @@ TEST(Attention, TheSameBitsForAnyNumberOfThreads) {
       c.n_sequences = 2;
       c.n_cells = 1300;
       c.n_heads = 8;
-      c.passes = {places(0, 0, 1200), places(1, 0, 600), {{0, 1200}, {1, 600}}};
+      c.passes = {places(0, 0, 700), places(1, 0, 100), {{0, 700}, {1, 100}}};
       const Data data(c);
       ThreadPool one(1);
       const Rows right = run(one, c, data);
@@ -426,15 +426,15 @@ TEST(Attention, HowAPromptIsCutDoesNotMatter) {
       Case whole;
       whole.type_k = whole.type_v = type;
       whole.n_heads = 8;
-      whole.window = 90;
+      whole.window = 60;
       whole.n_cells = 400;
-      whole.passes = {places(0, 0, 300)};
+      whole.passes = {places(0, 0, 150)};
       const Rows right = run(pool, whole, Data(whole));
       for (const std::uint32_t step : {1u, 3u, 33u, 128u}) {
         Case cut = whole;
         cut.passes.clear();
-        for (std::uint32_t i = 0; i < 300; i += step) {
-          cut.passes.push_back(places(0, i, std::min(step, 300 - i)));
+        for (std::uint32_t i = 0; i < 150; i += step) {
+          cut.passes.push_back(places(0, i, std::min(step, 150 - i)));
         }
         const Rows out = run(pool, cut, Data(cut));
         const std::vector<double> wide(right.begin(), right.end());

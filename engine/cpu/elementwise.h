@@ -6,7 +6,7 @@
 #include <span>
 #include <vector>
 
-#include "engine/cpu/activation.h"
+#include "engine/cpu/activation_kind.h"
 #include "engine/runtime/thread_pool.h"
 
 /// What happens to rows of floats between products. Rows are `width` floats, one after the other

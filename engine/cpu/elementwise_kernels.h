@@ -4,7 +4,7 @@
 #include <cstddef>
 #include <cstdint>
 
-#include "engine/cpu/activation.h"
+#include "engine/cpu/activation_kind.h"
 
 /// What elementwise.cpp asks of one set of instructions, by the rules of attention_kernels.h. Every
 /// function works on one row or range; threads are the caller's matter.

@@ -1,15 +1,11 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
+#include "engine/cpu/unroll-inl.h"
+
 /// Functions of vectors S::F, the same in every set of instructions. The polynomials are
 /// interpolations at Chebyshev nodes; their errors are below half a unit in the last place, and
 /// what rounding adds makes two or three.
-#if defined(__clang__)
-#define TOKWATT_UNROLL _Pragma("clang loop unroll(full)")
-#else
-#define TOKWATT_UNROLL _Pragma("GCC unroll 64")
-#endif
-
 namespace engine::cpu {
 namespace {
 

@@ -129,7 +129,10 @@ struct Avx512Vectors {
   }
 
   static float half_to_float(std::uint16_t half) { return _cvtsh_ss(half); }
-  static std::uint16_t float_to_half(float x) { return _cvtss_sh(x, _MM_FROUND_TO_NEAREST_INT); }
+  static std::uint16_t float_to_half(float x) {
+    const __m128i half = _mm_cvtps_ph(_mm_set_ss(x), _MM_FROUND_TO_NEAREST_INT);
+    return static_cast<std::uint16_t>(_mm_cvtsi128_si32(half));
+  }
 
  private:
   static F unpack_low_pairs(F a, F b) {

@@ -120,16 +120,16 @@ TEST_F(GenerationTest, CutCharactersComeAtTheEnd) {
   EXPECT_EQ(streamed, answer->text);
 }
 
-TEST_F(GenerationTest, RepetitionCountsThePrompt) {
-  // Equal but for the penalty: what stood in the prompt is not chosen again.
-  std::vector<std::vector<float>> rows(tokenizer_.n_tokens(),
-                                       std::vector<float>(tokenizer_.n_tokens(), -50.0f));
-  for (auto& row : rows) row['a'] = row['b'] = 5.0f;
-  testing::TableModel two(std::move(rows));
+TEST_F(GenerationTest, RepetitionCountsThePromptAndTheAnswer) {
+  std::vector<float> row(tokenizer_.n_tokens(), -50.0f);
+  row['a'] = row['b'] = 5.0f;
+  row['c'] = 4.0f;
+  testing::TableModel model(std::vector<std::vector<float>>(tokenizer_.n_tokens(), row));
   GenerationOptions options = greedy();
   options.sampler.repeat_penalty = 2;
-  options.n_tokens = 1;
-  EXPECT_EQ(generate(two, tokenizer_, tokens_of("a"), options)->text, "b");
+  options.n_tokens = 3;
+  // a stood in the prompt and counts 2.5, as b does once it was chosen; then c counts 2.
+  EXPECT_EQ(generate(model, tokenizer_, tokens_of("a"), options)->text, "bca");
 }
 
 }  // namespace

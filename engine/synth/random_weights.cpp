@@ -55,6 +55,7 @@ void set_scale(std::string_view type, std::uint16_t half, std::byte* block, std:
 void make_code_words(const QuantCodec& codec, const hwdb::TensorFormat& format, float spread,
                      std::uint64_t seed, std::uint64_t first_block, std::span<std::byte> to) {
   constexpr std::size_t kSample = 64;
+  constexpr std::uint64_t kSampleAt = std::uint64_t{1} << 40;  // beyond any tensor's blocks
   const auto fill = [&](std::uint64_t block, std::uint16_t scale, std::byte* at) {
     for (std::size_t i = 0; i < format.block_bytes; i += 8) {
       const std::uint64_t bits = random_bits(seed, block * 64 + i / 8);
@@ -66,7 +67,7 @@ void make_code_words(const QuantCodec& codec, const hwdb::TensorFormat& format, 
   std::vector<std::byte> sample(kSample * format.block_bytes);
   std::vector<float> decoded(kSample * format.block_weights);
   for (std::size_t i = 0; i < kSample; ++i) {
-    fill(~std::uint64_t{i} >> 8, quant::float_to_fp16(1), &sample[i * format.block_bytes]);
+    fill(kSampleAt + i, quant::float_to_fp16(1), &sample[i * format.block_bytes]);
   }
   codec.decode(sample.data(), decoded.size(), decoded.data());
   double squares = 0;
@@ -93,6 +94,9 @@ void make_pieces(const RandomWeights::Source& source, std::uint64_t seed, std::u
   std::vector<float> values(n);
   if (source.rule.values.empty()) {
     fill_random(seed, first_weight, source.rule.mean, source.rule.spread, values);
+    for (std::uint64_t i = 0; source.rule.signs && i < n; ++i) {
+      if ((random_bits(~seed, first_weight + i) & 1) != 0) values[i] = -values[i];
+    }
   } else {
     std::copy_n(source.rule.values.begin() + static_cast<std::ptrdiff_t>(first_weight), n,
                 values.begin());

@@ -12,17 +12,15 @@
 namespace engine {
 namespace {
 
-constexpr double kLogitSpread = 3.5, kScoreSpread = 1.4;
-// What all layers together add to the residual stream, as a root mean square.
-constexpr double kStream = 1.4;
+constexpr double kLogitSpread = 3, kScoreSpread = 1.4;
+// What attention or a feed-forward adds to a stream that begins with one, as a root mean square:
+// the same in every layer, so that the first layers of a model are those of the whole.
+constexpr double kSublayer = 0.25;
 // Root mean square of silu(a) * b and of gelu(a), for a and b of one.
 constexpr double kActivation = 0.6;
 // What is left of values of one after attention over some dozen tokens, and after the router's
 // choice has been summed up.
 constexpr double kAttentionMean = 0.5, kRouterMean = 0.65;
-// How much of a table shared with the output the stream holds at most: else every token would
-// predict itself.
-constexpr double kTiedShare = 2.5;
 
 /// The longest pairs reach this stretch in the tables of Phi's LongRoPE (their published lists run
 /// from 1 to 64 with a steep rise; the exact ones are not known here).
@@ -56,12 +54,10 @@ class RuleMaker {
  public:
   RuleMaker(const hwdb::ModelShape& shape, const SynthTraits& traits)
       : shape_(shape), traits_(traits), width_(shape.n_embd) {
-    part_of_stream_ = kStream / std::sqrt(2.0 * shape.n_layers);
     if (traits.residual_scale > 0) part_of_stream_ /= traits.residual_scale;
     embedding_gain_ = traits.embedding_times_width ? std::sqrt(width_)
                       : traits.embedding_scale > 0 ? traits.embedding_scale
                                                    : 1;
-    entering_ = shape.tie_embeddings ? kTiedShare * kStream / std::sqrt(width_) : 1;
     logit_gain_ = 1;
     if (traits.logit_scale > 0) {
       logit_gain_ = traits.logit_scale_divides ? 1 / traits.logit_scale : traits.logit_scale;
@@ -76,27 +72,29 @@ class RuleMaker {
       rule.values = rope_table(name, static_cast<std::uint32_t>(tensor.ne[0]));
       return rule;
     }
-    const auto [mean, spread] = numbers(name, tensor);
-    rule.mean = static_cast<float>(mean);
-    rule.spread = static_cast<float>(spread);
+    const Numbers of = numbers(name, tensor);
+    rule.mean = static_cast<float>(of.mean);
+    rule.spread = static_cast<float>(of.spread);
+    rule.signs = of.signs;
     return rule;
   }
 
  private:
   struct Numbers {
     double mean, spread;
+    bool signs = false;
   };
 
   Numbers numbers(std::string_view name, const hwdb::TensorInfo& tensor) const {
     const double fan_in = std::sqrt(static_cast<double>(tensor.ne[0]));
-    if (name == "token_embd.weight") return {0, entering_ / embedding_gain_};
-    if (name == "position_embd.weight") return {0, entering_ * 0.7};
+    if (name == "token_embd.weight") return {0, 1 / embedding_gain_};
+    if (name == "position_embd.weight") return {0, 0.7};
     if (name == "output.weight") return {0, kLogitSpread / logit_gain_ / fan_in};
     if (is_output_norm(name)) {
       if (!shape_.tie_embeddings) return {1, 0.1};
-      const double mean =
-          kLogitSpread / logit_gain_ * embedding_gain_ / (entering_ * std::sqrt(width_));
-      return {mean, mean * 0.1};
+      // The table's rows do two things here. Signs keep a token from predicting itself.
+      const double size = kLogitSpread / logit_gain_ * embedding_gain_ / std::sqrt(width_);
+      return {size, size * 0.1, true};
     }
     if (is_norm_after(name)) return {part_of_stream_, part_of_stream_ * 0.1};
     for (const Rule& rule : kPlain) {
@@ -165,7 +163,7 @@ class RuleMaker {
 
   const hwdb::ModelShape& shape_;
   const SynthTraits& traits_;
-  double width_, part_of_stream_ = 0, embedding_gain_ = 1, entering_ = 1, logit_gain_ = 1;
+  double width_, part_of_stream_ = kSublayer, embedding_gain_ = 1, logit_gain_ = 1;
 };
 
 }  // namespace

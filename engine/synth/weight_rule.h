@@ -12,11 +12,12 @@ namespace engine {
 /// How the values of one tensor come about: bell-shaped around a mean, or given.
 struct WeightRule {
   float mean = 0, spread = 0;  // spread: standard deviation
+  bool signs = false;          // half of them negated, at random
   std::vector<float> values;   // not empty: exactly these, one an element
 };
 
 /// A rule under which activations keep their size from layer to layer, attention is neither flat
-/// nor a point, few experts carry a token, and logits have a standard deviation of about 3.5.
+/// nor a point, few experts carry a token, and logits have a standard deviation of about 3.
 WeightRule weight_rule(const hwdb::TensorInfo& tensor, const hwdb::ModelShape& shape,
                        const SynthTraits& traits);
 

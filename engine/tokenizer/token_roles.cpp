@@ -90,7 +90,7 @@ class Reader {
     }
     drop_ends_that_are_not();
     std::ranges::sort(roles_.ends);
-    roles_.ends.erase(std::ranges::unique(roles_.ends).begin(), roles_.ends.end());
+    roles_.ends.erase(std::unique(roles_.ends.begin(), roles_.ends.end()), roles_.ends.end());
     return std::move(roles_);
   }
 

@@ -36,25 +36,29 @@ class WordMerger {
     std::ranges::make_heap(queue_, std::greater<>{});
     while (!queue_.empty()) {
       std::ranges::pop_heap(queue_, std::greater<>{});
-      const Candidate best = queue_.back();
+      const std::uint64_t order = queue_.back();
       queue_.pop_back();
-      const auto left_index = static_cast<std::uint32_t>(best.order);
+      const auto left_index = static_cast<std::uint32_t>(order);
       Symbol& left = symbols_[left_index];
       if (left.size == 0 || left.next < 0) continue;
       Symbol& right = symbols_[static_cast<std::size_t>(left.next)];
-      // One of the two was joined with another meanwhile.
-      if (left.size + right.size != best.size || left.size != best.left_size) continue;
+      // Asked again: one of the two may have been joined with another meanwhile.
+      const std::optional<Merge> merge = find_merge(left, right);
+      if (!merge || merge->rank != order >> 32) continue;
       left.size += right.size;
-      left.token = best.joined;
+      left.token = merge->joined;
       right.size = 0;
       left.next = right.next;
       if (right.next >= 0) {
         symbols_[static_cast<std::size_t>(right.next)].previous =
             static_cast<std::int32_t>(left_index);
       }
-      if (left.previous >= 0)
+      if (left.previous >= 0) {
         push_heaped(static_cast<std::size_t>(left.previous), left_index, find_merge);
-      if (left.next >= 0) push_heaped(left_index, static_cast<std::size_t>(left.next), find_merge);
+      }
+      if (left.next >= 0) {
+        push_heaped(left_index, static_cast<std::size_t>(left.next), find_merge);
+      }
     }
   }
   /// Calls `visit(symbol)` for what is left, in order.
@@ -66,21 +70,11 @@ class WordMerger {
   }
 
  private:
-  struct Candidate {
-    std::uint64_t order = 0;  // rank, then the left symbol
-    std::uint32_t size = 0, left_size = 0;
-    TokenId joined = kNoToken;
-    bool operator>(const Candidate& other) const { return order > other.order; }
-  };
-
   template <class FindMerge>
   bool push(std::size_t left, std::size_t right, FindMerge&& find_merge) {
-    const Symbol &a = symbols_[left], &b = symbols_[right];
-    const std::optional<Merge> merge = find_merge(a, b);
-    if (!merge) return false;
-    queue_.push_back(
-        {std::uint64_t{merge->rank} << 32 | left, a.size + b.size, a.size, merge->joined});
-    return true;
+    const std::optional<Merge> merge = find_merge(symbols_[left], symbols_[right]);
+    if (merge) queue_.push_back(std::uint64_t{merge->rank} << 32 | left);
+    return merge.has_value();
   }
   template <class FindMerge>
   void push_heaped(std::size_t left, std::size_t right, FindMerge&& find_merge) {
@@ -88,7 +82,7 @@ class WordMerger {
   }
 
   std::vector<Symbol> symbols_;
-  std::vector<Candidate> queue_;
+  std::vector<std::uint64_t> queue_;  // a heap: rank, then the left symbol
 };
 
 }  // namespace engine

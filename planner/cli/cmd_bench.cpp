@@ -160,6 +160,8 @@ hwdb::Result<Outcome> cmd_bench(Session& session) {
   };
   facts.notes.push_back(fmt::format("t/s: mean and standard deviation of {} runs after a warm-up",
                                     options.bench.repetitions));
+  if (!machine.bandwidth || machine.bandwidth->basis != hwdb::Basis::measured)
+    facts.notes.emplace_back("the share of the memory's bandwidth needs tokwatt probe --measure");
   outcome.report->sections.push_back(std::move(table));
   outcome.report->sections.push_back(std::move(facts));
   return outcome;
