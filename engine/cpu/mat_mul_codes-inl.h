@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
-#include "engine/cpu/hot_loop-inl.h"
+#include "engine/cpu/unroll-inl.h"
 #include "engine/cpu/panel_format.h"
 
 /// How the codes and the scales of each panel format are read; panel_format.h says how they lie.

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
-#include "engine/cpu/hot_loop-inl.h"
+#include "engine/cpu/unroll-inl.h"
 #include "engine/cpu/mat_mul_codes-inl.h"
 #include "engine/cpu/mat_mul_kernels.h"
 
