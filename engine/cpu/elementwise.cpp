@@ -145,13 +145,6 @@ void rotate(ThreadPool& pool, const RopeTable& table, std::uint32_t n_heads, std
   });
 }
 
-void rotate(ThreadPool& pool, const Rope& rope, std::span<const std::uint32_t> positions,
-            std::uint32_t n_heads, std::uint32_t head_dim, std::size_t stride, float* x) {
-  static thread_local RopeTable table;
-  table.set(pool, rope, positions);
-  rotate(pool, table, n_heads, head_dim, stride, x);
-}
-
 void softmax(const float* from, std::size_t n, float* to) {
   if (n > 0) kernels().softmax(from, n, to);
 }

@@ -41,11 +41,6 @@ struct Rope {
   std::span<const float> frequencies;  // n_rotated / 2 angles a position, in radians
   float magnitude = 1;                 // sine and cosine are multiplied by it (YaRN)
 };
-/// Turns `n_heads` heads of each row by the row's position. Head h of row r is at x + r * stride +
-/// h * head_dim.
-void rotate(ThreadPool& pool, const Rope& rope, std::span<const std::uint32_t> positions,
-            std::uint32_t n_heads, std::uint32_t head_dim, std::size_t stride, float* x);
-
 /// Sines and cosines of a pass, made once and used by all its layers and heads.
 class RopeTable {
  public:
@@ -59,7 +54,8 @@ class RopeTable {
   std::size_t n_rows_ = 0, n_pairs_ = 0;
   std::vector<float> cosines_, sines_;  // n_rows_ x n_pairs_
 };
-/// The same with a table that was set for the rows' positions.
+/// Turns `n_heads` heads of each row by the row's position, for which the table was set. Head h of
+/// row r is at x + r * stride + h * head_dim.
 void rotate(ThreadPool& pool, const RopeTable& table, std::uint32_t n_heads, std::uint32_t head_dim,
             std::size_t stride, float* x);
 

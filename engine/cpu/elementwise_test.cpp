@@ -234,14 +234,11 @@ TEST(Rotate, PairsPartsAndMagnitude) {
             }
           }
         }
-        Floats x = before;
-        rotate(pool, rope, positions, n_heads, head_dim, stride, x.data());
-        expect_near(x, right, 5e-7, what, 1);
         RopeTable table;
         table.set(pool, rope, positions);
-        Floats by_table = before;
-        rotate(pool, table, n_heads, head_dim, stride, by_table.data());
-        EXPECT_EQ(by_table, x) << what;
+        Floats x = before;
+        rotate(pool, table, n_heads, head_dim, stride, x.data());
+        expect_near(x, right, 5e-7, what, 1);
       }
     }
   });

@@ -149,6 +149,15 @@ std::size_t unpacked_scales(const PanelLayout& layout, std::uint32_t n_cols) {
   return layout.sub_block == 0 ? 0 : std::size_t{kPanelRows} * (n_cols / layout.sub_block);
 }
 
+/// Whether packed panels are multiplied as they are. Floats are converted on the way, unless there
+/// are many columns and the second-level cache takes two panels of them.
+bool stays_packed(const Prepared& p) {
+  if (p.product->n_tokens <= kFewTokens) return true;
+  if (p.layout->sub_block != 0) return false;
+  const std::uint32_t n_cols = p.product->weights->n_cols;
+  return p.product->n_tokens < 64 || 2 * unpacked_code_bytes(*p.layout, n_cols) > l2_bytes() / 2;
+}
+
 void add_tasks(Plan* plan, unsigned n_threads) {
   plan->tasks.clear();
   std::size_t total_bytes = 0;
@@ -275,7 +284,7 @@ void run_task(const Plan& plan, const Task& task, unsigned worker) {
   const Prepared& p = plan.products[task.product];
   const std::byte* const* x = plan.x.data() + p.first_x;
   Scratch& scratch = thread_scratch();
-  const bool few = p.product->n_tokens <= kFewTokens;
+  const bool few = stays_packed(p);
   // Rows become panels a few at a time, which stay in the cache until they are multiplied.
   const std::uint32_t step = p.packed ? (few ? task.n_panels : 64) : 4;
   for (std::uint32_t done = 0; done < task.n_panels; done += step) {

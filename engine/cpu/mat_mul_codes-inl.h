@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
+#include "engine/cpu/unroll-inl.h"
 #include "engine/cpu/panel_format.h"
 
 /// How the codes and the scales of each panel format are read; panel_format.h says how they lie.
@@ -14,7 +15,7 @@ namespace {
 struct NibbleCodes {
   static constexpr unsigned kBytes = 256;
   template <class S, int i>
-  static inline void pair(const std::byte* p, typename S::U8* low, typename S::U8* high) {
+  static TOKWATT_INLINE void pair(const std::byte* p, typename S::U8* low, typename S::U8* high) {
     const typename S::U8 v = S::load(p + kGroupBytes * i);
     *low = S::template field<0, 0, 15>(v);
     *high = S::template field<4, 0, 15>(v);
@@ -25,7 +26,7 @@ struct NibbleCodes {
 struct FiveBitCodes {
   static constexpr unsigned kBytes = 320;
   template <class S, int i>
-  static inline void pair(const std::byte* p, typename S::U8* low, typename S::U8* high) {
+  static TOKWATT_INLINE void pair(const std::byte* p, typename S::U8* low, typename S::U8* high) {
     const typename S::U8 bits = S::load(p + 256);
     NibbleCodes::pair<S, i>(p, low, high);
     *low = S::merge(*low, S::template field<i, 4, 1>(bits));
@@ -37,7 +38,7 @@ struct FiveBitCodes {
 struct SixBitCodes {
   static constexpr unsigned kBytes = 384;
   template <class S, int i>
-  static inline void pair(const std::byte* p, typename S::U8* low, typename S::U8* high) {
+  static TOKWATT_INLINE void pair(const std::byte* p, typename S::U8* low, typename S::U8* high) {
     NibbleCodes::pair<S, i>(p, low, high);
     *low = S::merge(*low, S::template field<2 * i, 4, 3>(S::load(p + 256)));
     *high = S::merge(*high, S::template field<2 * i, 4, 3>(S::load(p + 320)));
@@ -47,7 +48,7 @@ struct SixBitCodes {
 struct TwoBitCodes {
   static constexpr unsigned kBytes = 128;
   template <class S, int i>
-  static inline void pair(const std::byte* p, typename S::U8* low, typename S::U8* high) {
+  static TOKWATT_INLINE void pair(const std::byte* p, typename S::U8* low, typename S::U8* high) {
     *low = S::template field<2 * i, 0, 3>(S::load(p));
     *high = S::template field<2 * i, 0, 3>(S::load(p + kGroupBytes));
   }
@@ -57,7 +58,7 @@ struct TwoBitCodes {
 struct ThreeBitCodes {
   static constexpr unsigned kBytes = 192;
   template <class S, int i>
-  static inline void pair(const std::byte* p, typename S::U8* low, typename S::U8* high) {
+  static TOKWATT_INLINE void pair(const std::byte* p, typename S::U8* low, typename S::U8* high) {
     const typename S::U8 bits = S::load(p + 128);
     TwoBitCodes::pair<S, i>(p, low, high);
     *low = S::merge(*low, S::template field<i, 2, 1>(bits));
@@ -69,7 +70,7 @@ struct ThreeBitCodes {
 struct ByteCodes {
   static constexpr unsigned kBytes = 512;
   template <class S, int i>
-  static inline void pair(const std::byte* p, typename S::U8* low, typename S::U8* high) {
+  static TOKWATT_INLINE void pair(const std::byte* p, typename S::U8* low, typename S::U8* high) {
     *low = S::load(p + kGroupBytes * i);
     *high = S::load(p + kGroupBytes * (i + 4));
   }
@@ -79,7 +80,7 @@ struct ByteCodes {
 struct WideByteCodes {
   static constexpr unsigned kBytes = 512;
   template <class S, int i>
-  static inline void pair(const std::byte* p, typename S::U8* low, typename S::U8* high) {
+  static TOKWATT_INLINE void pair(const std::byte* p, typename S::U8* low, typename S::U8* high) {
     ByteCodes::pair<S, i>(p, low, high);
     *low = S::to_wide(*low);
     *high = S::to_wide(*high);
@@ -92,7 +93,7 @@ alignas(16) constexpr std::uint8_t kWideIq4Levels[16] = {1,   24,  45,  63,  79,
 struct Iq4Codes {
   static constexpr unsigned kBytes = 256;
   template <class S, int i>
-  static inline void pair(const std::byte* p, typename S::U8* low, typename S::U8* high) {
+  static TOKWATT_INLINE void pair(const std::byte* p, typename S::U8* low, typename S::U8* high) {
     NibbleCodes::pair<S, i>(p, low, high);
     const typename S::U8 levels = S::to_wide(S::load_table(kWideIq4Levels));
     *low = S::look_up(levels, *low);
@@ -106,7 +107,7 @@ alignas(16) constexpr std::uint8_t kCentredE2m1[16] = {16, 17, 18, 19, 20, 22, 2
 struct E2m1Codes {
   static constexpr unsigned kBytes = 256;
   template <class S, int i>
-  static inline void pair(const std::byte* p, typename S::U8* low, typename S::U8* high) {
+  static TOKWATT_INLINE void pair(const std::byte* p, typename S::U8* low, typename S::U8* high) {
     NibbleCodes::pair<S, i>(p, low, high);
     const typename S::U8 values = S::load_table(kCentredE2m1);
     *low = S::look_up(values, *low);

@@ -46,9 +46,6 @@ struct MatMulKernels {
   void (*multiply_tiles[kPanelFormats])(const TileJob* job);
   /// Indexed by XForm; null for f32. `to` receives the records of n_cols floats.
   void (*quantize[kXForms])(const float* from, unsigned n_cols, std::byte* to);
-  /// Columns that a tile takes at a time; jobs of a multiple are the fastest.
-  unsigned tile_columns;
-  unsigned tile_panels;
 };
 
 /// Null where this build has none. Calling what the processor lacks ends the program: ask isa.h.

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
+#include "engine/cpu/unroll-inl.h"
 #include "engine/cpu/mat_mul_codes-inl.h"
 #include "engine/cpu/mat_mul_kernels.h"
-#include "engine/cpu/unroll-inl.h"
 
 /// Packed panels times a few columns (decode), and unpacking for many. For files with compile flags
 /// of their own.
@@ -31,7 +31,7 @@ constexpr unsigned chunk_bytes(unsigned n_blocks) {
   return n_blocks * (F::Codes::kBytes + F::Scales::kBytes32) + F::Scales::kBytes256;
 }
 
-inline float float_at(const std::byte* p) {
+TOKWATT_INLINE float float_at(const std::byte* p) {
   float f;
   __builtin_memcpy(&f, p, sizeof(f));
   return f;
@@ -39,7 +39,7 @@ inline float float_at(const std::byte* p) {
 
 /// What a sum of products starts from, such that it ends as if codes were centred.
 template <class S, class F>
-inline typename S::I32 start_of_sum(const std::byte* word) {
+TOKWATT_INLINE typename S::I32 start_of_sum(const std::byte* word) {
   if constexpr (F::kKind == CodeKind::small) {
     return S::template load_centring<log2_of(128 / F::kOffset)>(word);
   } else if constexpr (F::kKind == CodeKind::wide && S::kUnsignedWide) {
@@ -50,7 +50,7 @@ inline typename S::I32 start_of_sum(const std::byte* word) {
 }
 
 template <class S, class F>
-inline typename S::I32 dot(typename S::I32 sum, typename S::U8 codes, const std::byte* x) {
+TOKWATT_INLINE typename S::I32 dot(typename S::I32 sum, typename S::U8 codes, const std::byte* x) {
   if constexpr (F::kKind == CodeKind::wide) {
     return S::dot_wide(sum, codes, x);
   } else {
@@ -60,8 +60,9 @@ inline typename S::I32 dot(typename S::I32 sum, typename S::U8 codes, const std:
 
 /// Adds a sub-block of a record of 256 to the record's sum.
 template <class S, class F>
-inline void add_sub_block(typename S::I32 products, const float* scales, const float* minimums,
-                          const std::byte* word, typename S::F32* sum) {
+TOKWATT_INLINE void add_sub_block(typename S::I32 products, const float* scales,
+                                  const float* minimums, const std::byte* word,
+                                  typename S::F32* sum) {
   *sum = S::multiply_add(S::to_float(products), S::load_floats(scales), *sum);
   if constexpr (F::kKind == CodeKind::minimum)
     *sum = S::multiply_add(S::load_floats(minimums), S::broadcast(float_at(word)), *sum);
@@ -69,8 +70,8 @@ inline void add_sub_block(typename S::I32 products, const float* scales, const f
 
 /// Adds a record of 32 to the total; `scale_and_word` are the record's last two numbers.
 template <class S, class F>
-inline void add_block(typename S::I32 products, const float* scales, const float* minimums,
-                      const std::byte* scale_and_word, typename S::F32* total) {
+TOKWATT_INLINE void add_block(typename S::I32 products, const float* scales, const float* minimums,
+                              const std::byte* scale_and_word, typename S::F32* total) {
   const typename S::F32 part = S::multiply(S::to_float(products), S::load_floats(scales));
   *total = S::multiply_add(part, S::broadcast(float_at(scale_and_word)), *total);
   if constexpr (F::kKind == CodeKind::minimum) {
@@ -82,8 +83,8 @@ inline void add_block(typename S::I32 products, const float* scales, const float
 /// The integer sums of a block of 32 columns, for C columns of activations; `second` has columns 16
 /// and on where sub-blocks have 16.
 template <class S, class F, int C, int i>
-inline void add_pair(const std::byte* codes, const std::byte* const* bytes, typename S::I32* first,
-                     typename S::I32* second) {
+TOKWATT_INLINE void add_pair(const std::byte* codes, const std::byte* const* bytes,
+                             typename S::I32* first, typename S::I32* second) {
   typename S::U8 low, high;
   F::Codes::template pair<S, i>(codes, &low, &high);
   TOKWATT_UNROLL
@@ -213,7 +214,7 @@ void multiply_panels(const PanelJob* job) {
 /// Unpacked codes: wide ones as S::dot_wide wants them; small ones centred by 128 as well where
 /// that makes one kind of both.
 template <class S, class F>
-inline typename S::U8 to_unpacked(typename S::U8 codes) {
+TOKWATT_INLINE typename S::U8 to_unpacked(typename S::U8 codes) {
   if constexpr (S::kUnsignedWide && F::kKind == CodeKind::small) {
     return S::add_bytes(codes, 128 - F::kOffset);
   } else {
@@ -222,7 +223,7 @@ inline typename S::U8 to_unpacked(typename S::U8 codes) {
 }
 
 template <class S, class F, int i>
-inline void unpack_pair(const std::byte* codes, std::uint8_t* to) {
+TOKWATT_INLINE void unpack_pair(const std::byte* codes, std::uint8_t* to) {
   typename S::U8 low, high;
   F::Codes::template pair<S, i>(codes, &low, &high);
   S::store(to + kGroupBytes * i, to_unpacked<S, F>(low));

@@ -84,9 +84,7 @@ constexpr MatMulKernels make_table() {
       TOKWATT_FORMATS(TOKWATT_UNPACK),
       TOKWATT_FORMATS(TOKWATT_TILES),
       {nullptr, quantize<S, 32, 32, false>, quantize<S, 32, 32, true>, quantize<S, 256, 32, false>,
-       quantize<S, 256, 16, false>, quantize<S, 256, 32, true>, quantize<S, 256, 16, true>},
-      S::kTileColumns,
-      S::kTilePanels};
+       quantize<S, 256, 16, false>, quantize<S, 256, 32, true>, quantize<S, 256, 16, true>}};
 #undef TOKWATT_PANELS
 #undef TOKWATT_UNPACK
 #undef TOKWATT_TILES

@@ -17,9 +17,9 @@ struct TilePanels {
 
 /// The integer sums of kGroups groups, added to `sums`.
 template <class S, bool kWide, unsigned kGroups, int P, int C>
-inline void add_groups(const TilePanels<P>& panels, std::size_t codes_offset,
-                       const std::byte* const* x, std::size_t x_offset,
-                       typename S::I32 (&sums)[C][P]) {
+TOKWATT_INLINE void add_groups(const TilePanels<P>& panels, std::size_t codes_offset,
+                               const std::byte* const* x, std::size_t x_offset,
+                               typename S::I32 (&sums)[C][P]) {
   TOKWATT_UNROLL
   for (unsigned g = 0; g < kGroups; ++g) {
     typename S::U8 codes[P];
@@ -42,8 +42,9 @@ inline void add_groups(const TilePanels<P>& panels, std::size_t codes_offset,
 
 /// `shift`: of the centring words, for codes that are not centred by 128.
 template <class S, class F, int P, int C>
-void multiply_tile(TilePanels<P> panels, unsigned n_cols, const std::byte* const* columns,
-                   unsigned shift, float* to, std::size_t to_stride) {
+TOKWATT_APART void multiply_tile(TilePanels<P> panels, unsigned n_cols,
+                                 const std::byte* const* columns, unsigned shift, float* to,
+                                 std::size_t to_stride) {
   using I32 = typename S::I32;
   using F32 = typename S::F32;
   constexpr bool k256 = F::kRecord == 256;

@@ -141,11 +141,11 @@ void read_ropes(KeyReader& keys, const hwdb::ModelShape& shape, const RopeFactor
   }
   RopeScaling full = reading.scaling;
   full.factors = !factors.freqs.empty() ? factors.freqs : factors.short_factors;
-  params->rope = make_rope_table(full, n);
+  params->rope = make_rope_frequencies(full, n);
   if (factors.freqs.empty() && !factors.long_factors.empty()) {
     RopeScaling stretched = reading.scaling;
     stretched.factors = factors.long_factors;
-    params->rope_long = make_rope_table(stretched, n);
+    params->rope_long = make_rope_frequencies(stretched, n);
     params->rope_long_from = reading.scaling.original_context;
   }
   if (params->traits->sliding_rope_unscaled) {
@@ -159,11 +159,11 @@ void read_ropes(KeyReader& keys, const hwdb::ModelShape& shape, const RopeFactor
     } else if (other > 0) {
       sliding.freq_base = static_cast<double>(other);
     }
-    params->rope_sliding = make_rope_table(sliding, n);
+    params->rope_sliding = make_rope_frequencies(sliding, n);
   } else if (shape.rope.freq_base_swa > 0 && shape.rope.freq_base_swa != shape.rope.freq_base) {
     RopeScaling sliding = full;
     sliding.freq_base = shape.rope.freq_base_swa;
-    params->rope_sliding = make_rope_table(sliding, n);
+    params->rope_sliding = make_rope_frequencies(sliding, n);
   } else {
     params->rope_sliding = params->rope;
   }
@@ -251,8 +251,8 @@ float attention_scale_of(KeyReader& keys, const hwdb::ModelShape& shape, const R
 
 }  // namespace
 
-RopeTable make_rope_table(const RopeScaling& scaling, std::uint32_t n_rotated) {
-  RopeTable table;
+RopeFrequencies make_rope_frequencies(const RopeScaling& scaling, std::uint32_t n_rotated) {
+  RopeFrequencies table;
   table.n_rotated = n_rotated;
   table.magnitude = static_cast<float>(scaling.magnitude);
   const double n = n_rotated;

@@ -13,7 +13,7 @@
 namespace engine {
 
 /// The angles by which one kind of layer turns its heads.
-struct RopeTable {
+struct RopeFrequencies {
   std::uint32_t n_rotated = 0;     // elements of a head; 0: nothing turns
   std::vector<float> frequencies;  // n_rotated / 2, radians a position
   float magnitude = 1;             // of sine and cosine
@@ -30,7 +30,7 @@ struct ModelParams {
   float attention_scale = 0;  // of the scores, one for all layers
   float attention_softcap = 0, final_softcap = 0;
   float value_scale = 1;  // of what attention makes of values
-  float qkv_clamp = 0;  // queries, keys and values stay within +- this; 0: no limit
+  float qkv_clamp = 0;    // queries, keys and values stay within +- this; 0: no limit
   /// Queries grow by 1 + temperature_scale * ln(1 + floor(position / temperature_step)); 0: never.
   float temperature_scale = 0;
   std::uint32_t temperature_step = 1;
@@ -38,7 +38,7 @@ struct ModelParams {
 
   /// Full layers, and layers with a window where those turn differently. `rope_long` replaces
   /// `rope` when a sequence has more cells than `rope_long_from` tokens (0: never).
-  RopeTable rope, rope_sliding, rope_long;
+  RopeFrequencies rope, rope_sliding, rope_long;
   std::uint64_t rope_long_from = 0;
 
   RunTraits::Router router = RunTraits::Router::softmax;
@@ -70,6 +70,6 @@ struct RopeScaling {
 };
 /// frequency i = base^(-2i/n) / factors[i], stretched. YaRN as in arXiv 2309.00071, with the ramp's
 /// ends rounded as its reference code does.
-RopeTable make_rope_table(const RopeScaling& scaling, std::uint32_t n_rotated);
+RopeFrequencies make_rope_frequencies(const RopeScaling& scaling, std::uint32_t n_rotated);
 
 }  // namespace engine

@@ -16,8 +16,8 @@
 namespace engine {
 namespace {
 
-TEST(RopeTable, PlainFrequenciesFallGeometrically) {
-  const RopeTable table = make_rope_table({.freq_base = 10000}, 8);
+TEST(RopeFrequencies, PlainFrequenciesFallGeometrically) {
+  const RopeFrequencies table = make_rope_frequencies({.freq_base = 10000}, 8);
   ASSERT_EQ(table.frequencies.size(), 4u);
   EXPECT_FLOAT_EQ(table.frequencies[0], 1.0f);
   EXPECT_FLOAT_EQ(table.frequencies[1], 0.1f);
@@ -25,10 +25,10 @@ TEST(RopeTable, PlainFrequenciesFallGeometrically) {
   EXPECT_EQ(table.magnitude, 1.0f);
 }
 
-TEST(RopeTable, LinearScalingDividesPositionsAndFactorsDividePairs) {
+TEST(RopeFrequencies, LinearScalingDividesPositionsAndFactorsDividePairs) {
   RopeScaling scaling{.freq_base = 10000, .factor = 4};
   scaling.factors = {1, 2, 5, 10};
-  const RopeTable table = make_rope_table(scaling, 8);
+  const RopeFrequencies table = make_rope_frequencies(scaling, 8);
   EXPECT_FLOAT_EQ(table.frequencies[0], 0.25f);
   EXPECT_FLOAT_EQ(table.frequencies[1], 0.1f / 2 / 4);
   EXPECT_FLOAT_EQ(table.frequencies[3], 0.001f / 10 / 4);
@@ -37,10 +37,10 @@ TEST(RopeTable, LinearScalingDividesPositionsAndFactorsDividePairs) {
 // YaRN with 128 elements, base 10000, 4096 tokens, fast 32, slow 1: the pair that turns 32 times is
 // 128 ln(4096 / (64 pi)) / (2 ln 10000) = 20.94, once: 45.03. So pairs up to 20 stay, from 46 on
 // are divided by the factor.
-TEST(RopeTable, YarnKeepsFastPairsAndStretchesSlowOnes) {
+TEST(RopeFrequencies, YarnKeepsFastPairsAndStretchesSlowOnes) {
   const RopeScaling scaling{
       .freq_base = 10000, .factor = 16, .yarn = true, .original_context = 4096};
-  const RopeTable table = make_rope_table(scaling, 128);
+  const RopeFrequencies table = make_rope_frequencies(scaling, 128);
   const auto plain = [](int i) { return std::pow(10000.0, -2.0 * i / 128); };
   EXPECT_FLOAT_EQ(table.frequencies[20], static_cast<float>(plain(20)));
   EXPECT_FLOAT_EQ(table.frequencies[46], static_cast<float>(plain(46) / 16));

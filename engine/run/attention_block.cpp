@@ -9,24 +9,33 @@
 
 namespace engine {
 
-const RopeTable* ForwardPass::rope_of(std::size_t layer) const {
+const cpu::RopeTable* ForwardPass::rope_of(std::size_t layer) const {
   const ModelParams& params = model_->params();
   const RunTraits& traits = *params.traits;
   if (traits.no_rope) return nullptr;
   if (traits.no_rope_every > 0 && (layer + 1) % traits.no_rope_every == 0) return nullptr;
-  if (params.layers[layer].window > 0) return &params.rope_sliding;
+  if (params.layers[layer].window > 0) return &rope_sliding_;
   if (traits.rope_only_with_window && model_->shape().sliding_window > 0) return nullptr;
-  const bool stretched = params.rope_long_from > 0 && n_ctx_ > params.rope_long_from;
-  return stretched ? &params.rope_long : &params.rope;
+  return &rope_;
 }
 
-void ForwardPass::turn(const RopeTable& table, std::uint32_t n_heads, std::uint32_t head_dim,
-                       std::size_t stride, float* x) {
-  const cpu::Rope rope{.pairs = model_->params().traits->rope_pairs,
-                       .n_rotated = table.n_rotated,
-                       .frequencies = table.frequencies,
-                       .magnitude = table.magnitude};
-  cpu::rotate(*pool_, rope, positions_, n_heads, head_dim, stride, x);
+/// Sines and cosines of the pass's positions, for all layers.
+void ForwardPass::set_ropes() {
+  const ModelParams& params = model_->params();
+  if (params.traits->no_rope) return;
+  const auto set = [&](const RopeFrequencies& from, cpu::RopeTable* to) {
+    to->set(*pool_,
+            {.pairs = params.traits->rope_pairs,
+             .n_rotated = from.n_rotated,
+             .frequencies = from.frequencies,
+             .magnitude = from.magnitude},
+            positions_);
+  };
+  const bool stretched = params.rope_long_from > 0 && n_ctx_ > params.rope_long_from;
+  set(stretched ? params.rope_long : params.rope, &rope_);
+  if (model_->shape().sliding_window > 0 || model_->shape().chunked_attention > 0) {
+    set(params.rope_sliding, &rope_sliding_);
+  }
 }
 
 void ForwardPass::attention(std::size_t layer, const KvCache& cache) {
@@ -125,9 +134,9 @@ void ForwardPass::plain_attention(std::size_t layer, const KvCache& cache) {
   }
   const bool norm_last = model_->params().traits->qk_norm_after_rope;
   if (!norm_last) normalize_qk(layer);
-  if (const RopeTable* table = rope_of(layer)) {
-    turn(*table, shape.n_heads, shape.head_dim_k, q_width, q_);
-    turn(*table, shape.n_kv_heads, shape.head_dim_k, k_width, k_);
+  if (const cpu::RopeTable* table = rope_of(layer)) {
+    cpu::rotate(*pool_, *table, shape.n_heads, shape.head_dim_k, q_width, q_);
+    cpu::rotate(*pool_, *table, shape.n_kv_heads, shape.head_dim_k, k_width, k_);
   }
   if (norm_last) normalize_qk(layer);
   cpu::store_kv(*pool_, cache.layer(layer), places_, k_, v_);
@@ -196,13 +205,13 @@ void ForwardPass::latent_attention(std::size_t layer, const KvCache& cache) {
   const std::uint32_t n_heads = model_->params().layers[layer].n_heads;
   const std::uint32_t nope = mla.qk_nope_dim, rope = mla.qk_rope_dim, latent = mla.kv_lora_rank;
   const std::uint32_t head = nope + rope, cached = latent + rope, v_dim = mla.v_head_dim;
-  const RopeTable* const table = rope_of(layer);
+  const cpu::RopeTable* const table = rope_of(layer);
   latent_queries(layer, head);
   multiply(weights.kv_a, &input_, k_, cached);
   normalize(weights.kv_a_norm, k_, n_tokens_, latent, cached, k_);
   if (table != nullptr) {
-    turn(*table, n_heads, head, std::size_t{n_heads} * head, q_ + nope);
-    turn(*table, 1, rope, cached, k_ + latent);
+    cpu::rotate(*pool_, *table, n_heads, head, std::size_t{n_heads} * head, q_ + nope);
+    cpu::rotate(*pool_, *table, 1, rope, cached, k_ + latent);
   }
   if (!mla.split_kv_b) {
     // Keys and values of all heads in full: (token, head, nope + v) behind the latent.

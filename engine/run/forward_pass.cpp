@@ -115,6 +115,7 @@ Status ForwardPass::run(const KvCache& cache, std::span<const TokenId> tokens,
   positions_.clear();
   for (const cpu::TokenPlace& place : places) positions_.push_back(place.position);
   if (Status s = embed(tokens); !s) return s;
+  set_ropes();
   const std::size_t n_layers = model_->params().layers.size();
   for (std::size_t i = 0; i < n_layers; ++i) {
     if (cancel != nullptr && cancel->load()) {

@@ -49,9 +49,8 @@ class ForwardPass {
   hwdb::Status embed(std::span<const TokenId> tokens);
   void normalize(const Norm& norm, const float* from, std::size_t n_rows, std::uint32_t width,
                  std::size_t stride, float* to);
-  const RopeTable* rope_of(std::size_t layer) const;
-  void turn(const RopeTable& table, std::uint32_t n_heads, std::uint32_t head_dim,
-            std::size_t stride, float* x);
+  void set_ropes();
+  const cpu::RopeTable* rope_of(std::size_t layer) const;
   void attention(std::size_t layer, const KvCache& cache);
   void plain_attention(std::size_t layer, const KvCache& cache);
   void latent_attention(std::size_t layer, const KvCache& cache);
@@ -99,6 +98,7 @@ class ForwardPass {
   float* block_ = nullptr;   // n_embd: the experts' answers by their weights
   float* router_ = nullptr;
 
+  cpu::RopeTable rope_, rope_sliding_;
   cpu::Activations input_, inner_;
   std::vector<std::uint32_t> positions_, rows_;
   std::span<const cpu::TokenPlace> places_;
