@@ -73,7 +73,8 @@ struct QuantOptions {
   bool imatrix = false;
   bool newer_rules = false;  // rules of 2026 instead of those most published files were made with
   bool pure = false;         // every matrix in the preset's own type
-  /// Types by name for the token tables and the output, whatever the preset says; "": by the preset.
+  /// Types by name for the token tables and the output, whatever the preset says; "": by the
+  /// preset.
   std::string token_embedding_type, output_tensor_type;
 };
 

@@ -12,13 +12,13 @@
 #include "engine/cpu/mat_mul.h"
 #include "engine/model/model.h"
 #include "engine/run/context.h"
+#include "engine/synth/testing/tiny_model.h"
 #include "hwdb/kv_cache.h"
 #include "hwdb/op_counts.h"
 #include "hwdb/testing/temp_folder.h"
 #include "planner/make_plan.h"
 #include "planner/rig/rig.h"
 #include "tests/ask.h"
-#include "engine/synth/testing/tiny_model.h"
 
 namespace {
 

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
-#include "engine/cpu/unroll-inl.h"
 #include "engine/cpu/panel_format.h"
+#include "engine/cpu/unroll-inl.h"
 
 /// How the codes and the scales of each panel format are read; panel_format.h says how they lie.
 /// For files with compile flags of their own: all of it is in an unnamed namespace. `S` is the

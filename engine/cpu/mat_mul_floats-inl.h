@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
-#include "engine/cpu/unroll-inl.h"
 #include "engine/cpu/mat_mul_kernels.h"
+#include "engine/cpu/unroll-inl.h"
 
 /// Panels of F16, BF16 and F32: 16 rows for each column, multiplied with floats, one column after
 /// the other into one sum. For files with compile flags of their own.

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
-#include "engine/cpu/unroll-inl.h"
 #include "engine/cpu/mat_mul_codes-inl.h"
 #include "engine/cpu/mat_mul_kernels.h"
+#include "engine/cpu/unroll-inl.h"
 
 /// Packed panels times a few columns (decode), and unpacking for many. For files with compile flags
 /// of their own.

@@ -4,7 +4,9 @@
 #include <fmt/format.h>
 
 #include <array>
+#include <cstdlib>
 #include <tuple>
+#include <unordered_set>
 #include <utility>
 
 #include "hwdb/text_escape.h"
@@ -39,6 +41,7 @@ class Finder {
     const bool own = has("output.weight");
     matrix(own ? "output.weight" : "token_embd.weight", d, shape_.n_vocab, &weights_->output);
     bias("output", shape_.n_vocab, &weights_->output);
+    refuse_unused();
     if (error_) return *error_;
     return std::move(list_);
   }
@@ -56,6 +59,7 @@ class Finder {
       return nullptr;
     }
     const TensorInfo* tensor = it->second;
+    used_.insert(tensor);
     if (tensor->ne[0] != ne[0] || tensor->ne[1] != ne[1] || tensor->ne[2] != ne[2] ||
         tensor->ne[3] != 1) {
       fail(full, fmt::format("is {} x {} x {}, the keys say {} x {} x {}", tensor->ne[0],
@@ -63,6 +67,23 @@ class Finder {
       return nullptr;
     }
     return tensor;
+  }
+
+  /// A tensor of a layer that nothing reads means a variant of the architecture that we do not
+  /// know: better no answer than a wrong one. Tables of frequencies are made anew; draft layers are
+  /// not run.
+  void refuse_unused() {
+    for (const auto& [name, tensor] : by_name_) {
+      const bool in_layer = name.starts_with("blk.");
+      if (!in_layer || used_.contains(tensor) || name.find("rope_") != std::string::npos ||
+          name.find("attn_rot_embd") != std::string::npos) {
+        continue;
+      }
+      if (std::strtoull(name.c_str() + 4, nullptr, 10) >= shape_.n_layers) continue;
+      fail(name,
+           "is not read by the engine: this is a variant of the architecture that it does not "
+           "know");
+    }
   }
 
   void fail(const std::string& name, std::string what) {
@@ -260,6 +281,7 @@ class Finder {
   const ModelParams& params_;
   ModelWeights* weights_;
   std::unordered_map<std::string, const TensorInfo*> by_name_;
+  std::unordered_set<const TensorInfo*> used_;
   std::string prefix_;
   WeightList list_;
   std::optional<Error> error_;

@@ -122,5 +122,20 @@ TEST_F(WeightFinderTest, NormsOfItsOwnForEveryHead) {
   EXPECT_EQ(source_of(layer.k_norm.weight), "blk.0.attn_k_norm.weight");
 }
 
+TEST_F(WeightFinderTest, RefusesWhatNothingReads) {
+  make("llama", {"blk.0.attn_norm.weight", "blk.0.ffn_norm.weight", "output_norm.weight",
+                 "blk.0.attn_surprise.weight"});
+  const std::string path = folder_.write("model.gguf", b_.build());
+  auto model = hwdb::open_gguf(path);
+  ASSERT_TRUE(model.has_value()) << model.error().what;
+  auto gguf = hwdb::GgufFile::open(std::move(*hwdb::FileReader::open(path)));
+  auto params = read_model_params(*gguf, model->shape, {});
+  ASSERT_TRUE(params.has_value()) << params.error().what;
+  const auto refused = find_weights(*model, *params, &weights_);
+  ASSERT_FALSE(refused.has_value());
+  EXPECT_EQ(refused.error().code, "run.tensor");
+  EXPECT_NE(refused.error().what.find("attn_surprise"), std::string::npos) << refused.error().what;
+}
+
 }  // namespace
 }  // namespace engine

@@ -6,10 +6,11 @@
 #include <algorithm>
 #include <cmath>
 #include <memory>
+#include <set>
 #include <string>
 #include <vector>
 
-#include "engine/run/sampler.h"
+#include "engine/model/run_traits.h"
 #include "engine/synth/testing/tiny_model.h"
 #include "hwdb/testing/temp_folder.h"
 
@@ -239,6 +240,22 @@ TEST_F(ContextTest, CacheTypesDifferByTheirRounding) {
   const auto refused = Context::make(*model_, *pool_, odd);
   ASSERT_FALSE(refused);
   EXPECT_EQ(refused.error().code, "cache.type");
+}
+
+// One model of the catalogue for each architecture that has a row of traits.
+TEST_F(ContextTest, EveryArchitectureRuns) {
+  std::set<std::string> seen;
+  for (const hwdb::ModelRow& row : hwdb::Catalog::builtin().models()) {
+    const std::string& architecture = row.shape.architecture;
+    if (find_run_traits(architecture) == nullptr || !seen.insert(architecture).second) continue;
+    SCOPED_TRACE(row.id + " (" + architecture + ")");
+    write(row.id, "F16");
+    open({}, 64);
+    if (::testing::Test::HasFatalFailure()) return;
+    const std::vector<float> logits = logits_of(prompt(5));
+    EXPECT_TRUE(std::ranges::all_of(logits, [](float x) { return std::isfinite(x); }));
+  }
+  EXPECT_GT(seen.size(), 40u);
 }
 
 }  // namespace
