@@ -125,7 +125,7 @@ std::uint64_t state_bytes(const ModelShape& shape, const SsmShape& ssm, Runtime 
                       checked->mul(bytes.state, state));
 }
 
-Result<std::uint64_t> row_bytes(TensorType type, std::uint64_t elements) {
+Result<std::uint64_t> checked_row_bytes(TensorType type, std::uint64_t elements) {
   auto bytes = tensor_bytes(format_of(type), elements, 1);
   if (bytes) return bytes;
   const bool overflowed = bytes.error().code == "gguf.size";
@@ -145,13 +145,13 @@ struct GroupKey {
 Result<CacheRecipe::Group> group_of(const GroupKey& key, std::uint64_t stored_v,
                                     const CacheRequest& request, Checked* checked) {
   CacheRecipe::Group group;
-  const auto k = row_bytes(request.type_k, key.width.k);
+  const auto k = checked_row_bytes(request.type_k, key.width.k);
   if (!k) return k.error();
-  const auto v = row_bytes(request.type_v, key.width.v);
+  const auto v = checked_row_bytes(request.type_v, key.width.v);
   if (!v) return v.error();
-  const auto stored = row_bytes(request.type_v, stored_v);
+  const auto stored = checked_row_bytes(request.type_v, stored_v);
   if (!stored) return stored.error();
-  const auto index = row_bytes(request.type_k, key.width.index);
+  const auto index = checked_row_bytes(request.type_k, key.width.index);
   if (!index) return index.error();
   group.bytes_per_token = checked->add(checked->add(*k, *v), *index);
   group.bytes_per_cell = checked->add(checked->add(*k, *stored), *index);

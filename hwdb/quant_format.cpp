@@ -54,6 +54,12 @@ TensorType tensor_type(std::string_view name) {
   return format->type;
 }
 
+std::uint64_t row_bytes(TensorType type, std::uint64_t ne0) {
+  const TensorFormat& format = format_of(type);
+  return (ne0 + format.block_weights - 1) / format.block_weights * format.block_bytes +
+         format.row_extra_bytes;
+}
+
 Result<std::uint64_t> tensor_bytes(const TensorFormat& format, std::uint64_t ne0,
                                    std::uint64_t rows) {
   if (ne0 % format.block_weights != 0) {

@@ -36,6 +36,9 @@ const TensorFormat& format_of(TensorType type);
 /// The type of that name; the name must be a row (our own mistake otherwise).
 TensorType tensor_type(std::string_view name);
 
+/// Bytes of `ne0` weights of a row; a last block counts whole.
+std::uint64_t row_bytes(TensorType type, std::uint64_t ne0);
+
 /// Bytes of a tensor of `rows` rows of `ne0` weights. Errors: gguf.block when ne0 is no multiple of
 /// the block, gguf.size on overflow.
 Result<std::uint64_t> tensor_bytes(const TensorFormat& format, std::uint64_t ne0,

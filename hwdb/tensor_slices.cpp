@@ -17,12 +17,6 @@ constexpr std::size_t kMaxGpus = 64;
 // CUDA pads the last row of a matrix to this many weights (MATRIX_ROW_PADDING).
 constexpr std::uint64_t kRowPadding = 512;
 
-std::uint64_t row_bytes(TensorType type, std::uint64_t elements) {
-  const TensorFormat& format = format_of(type);
-  return (elements + format.block_weights - 1) / format.block_weights * format.block_bytes +
-         format.row_extra_bytes;
-}
-
 using Parts = std::vector<std::uint64_t>;  // one a GPU
 
 /// One GPU's rows by llama.cpp's get_row_split, with its 32-bit shares.

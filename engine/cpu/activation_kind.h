@@ -5,10 +5,7 @@ namespace engine::cpu {
 
 enum class Activation {
   silu,
-  gelu,        // by tanh
-  gelu_erf,    // exact
-  gelu_quick,  // x * sigmoid(1.702 x)
-  relu,
+  gelu,  // by tanh
   relu_squared,
   swiglu_oai  // gated only: gpt-oss, min(g, 7) * sigmoid(1.702 g) * (clamp(u, -7, 7) + 1)
 };

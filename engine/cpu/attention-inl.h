@@ -21,11 +21,11 @@ inline std::uint32_t first_seen(const AttentionTask& task, std::uint32_t positio
   return first;
 }
 
-/// Turns the scores of one column (keys at positions `key_position` on, of which [low, high) are
-/// seen) into weights, and brings its sums to the new greatest score.
+/// Turns the scores of one column (n keys, of which [low, high) are seen) into weights, and brings
+/// its sums to the new greatest score.
 template <class S>
-void weigh_column(const AttentionTask& task, std::uint32_t column, std::uint32_t key_position,
-                  std::uint32_t low, std::uint32_t high, std::uint32_t n) {
+void weigh_column(const AttentionTask& task, std::uint32_t column, std::uint32_t low,
+                  std::uint32_t high, std::uint32_t n) {
   using F = typename S::F;
   float* scores = task.scratch->scores + std::size_t{column} * kTileKeys;
   if (low >= high) {
@@ -34,12 +34,6 @@ void weigh_column(const AttentionTask& task, std::uint32_t column, std::uint32_t
   }
   const F no_score = S::set(kNoScore);
   const F first = S::set(static_cast<float>(low)), behind = S::set(static_cast<float>(high));
-  float slope = 0, distance = 0;
-  if (task.alibi != nullptr) {
-    slope = task.alibi[column % task.n_group];
-    const std::uint32_t own = task.first_position + column / task.n_group;
-    distance = static_cast<float>(key_position) - static_cast<float>(own);
-  }
   F most = no_score;
   for (std::uint32_t i = 0; i < n; i += S::kWidth) {
     const F lane = S::add(S::iota(), S::set(static_cast<float>(i)));
@@ -48,7 +42,6 @@ void weigh_column(const AttentionTask& task, std::uint32_t column, std::uint32_t
       const F cap = S::set(task.softcap);
       x = S::mul(cap, tanh_of<S>(S::div(x, cap)));
     }
-    if (slope != 0) x = S::fma(S::set(slope), S::add(lane, S::set(distance)), x);
     x = S::if_less(lane, first, no_score, S::if_less(lane, behind, x, no_score));
     S::store(scores + i, x);
     most = S::max(most, x);
@@ -205,7 +198,7 @@ void attend_task(const AttentionTask& task) {
     for (std::uint32_t c = 0; c < n_columns; ++c) {
       const std::uint32_t first = first_seen(task, task.first_position + c / task.n_group);
       const std::uint32_t low = first > position ? first - position : 0;
-      weigh_column<S>(task, c, position, low, rows_until(task, keys, c), n);
+      weigh_column<S>(task, c, low, rows_until(task, keys, c), n);
     }
     add_values_of<S>(type_v, task, {v + cell * v_bytes, v_bytes, n, position}, n_columns);
     position += n;

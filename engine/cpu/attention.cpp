@@ -31,11 +31,6 @@ std::optional<CacheType> cache_type(hwdb::TensorType type) {
   return std::nullopt;
 }
 
-std::size_t row_bytes(hwdb::TensorType type, std::uint32_t head_dim) {
-  const hwdb::TensorFormat& format = hwdb::format_of(type);
-  return std::size_t{head_dim} / format.block_weights * format.block_bytes;
-}
-
 const AttentionKernels& kernels() {
   const AttentionKernels* found = nullptr;
   switch (current_isa()) {
@@ -135,7 +130,7 @@ WorkerMemory lay_out(Pieces& pieces, std::size_t n_columns, const LayerKv& kv) {
   s.query_scales = pieces.take<float>(n_columns * k_blocks);
   s.query_offsets = pieces.take<std::int32_t>(n_columns * k_blocks);
   s.rows = pieces.take<float>(kTileKeys * s.query_stride);
-  s.keys = pieces.take<float>(kTileKeys * s.query_stride);
+  s.keys = pieces.take<float>(kTileKeys * s.query_stride / 4);
   s.key_scales = pieces.take<float>(kTileKeys * k_blocks);
   s.values = pieces.take<float>(kTileKeys * s.value_stride);
   s.value_scales = pieces.take<float>(kTileKeys * v_blocks);
@@ -225,9 +220,10 @@ class Pass {
         group_(attention.n_heads / attention.kv.n_kv_heads),
         type_k_(*cache_type(attention.kv.type_k)),
         type_v_(attention.kv.v != nullptr ? *cache_type(attention.kv.type_v) : type_k_),
-        k_bytes_(row_bytes(attention.kv.type_k, attention.kv.head_dim_k)),
-        v_bytes_(attention.kv.v != nullptr ? row_bytes(attention.kv.type_v, attention.kv.head_dim_v)
-                                           : 0) {}
+        k_bytes_(hwdb::row_bytes(attention.kv.type_k, attention.kv.head_dim_k)),
+        v_bytes_(attention.kv.v != nullptr
+                     ? hwdb::row_bytes(attention.kv.type_v, attention.kv.head_dim_v)
+                     : 0) {}
 
   void run() {
     // Later tokens see more: their tiles go first, so that the last tasks are short ones.
@@ -319,7 +315,6 @@ class Pass {
     task.chunk = attention_.chunk;
     task.scale = attention_.scale;
     task.softcap = attention_.softcap;
-    task.alibi = attention_.alibi != nullptr ? attention_.alibi + head * group_ : nullptr;
     task.q_stride = std::size_t{attention_.n_heads} * kv.head_dim_k;
     task.q = q_ + tile.first_token * task.q_stride + std::size_t{head} * group_ * kv.head_dim_k;
     task.scratch = &memory.scratch;
@@ -395,8 +390,8 @@ void store_kv(ThreadPool& pool, const LayerKv& kv, std::span<const TokenPlace> t
   const AttentionKernels& rows = kernels();
   const CacheType type_k = *cache_type(kv.type_k);
   const CacheType type_v = kv.v != nullptr ? *cache_type(kv.type_v) : type_k;
-  const std::size_t k_bytes = row_bytes(kv.type_k, kv.head_dim_k);
-  const std::size_t v_bytes = kv.v != nullptr ? row_bytes(kv.type_v, kv.head_dim_v) : 0;
+  const std::size_t k_bytes = hwdb::row_bytes(kv.type_k, kv.head_dim_k);
+  const std::size_t v_bytes = kv.v != nullptr ? hwdb::row_bytes(kv.type_v, kv.head_dim_v) : 0;
   const std::size_t n_rows = tokens.size() * kv.n_kv_heads;
   pool.for_each((n_rows + kRowsOfTask - 1) / kRowsOfTask, [&](std::size_t task, unsigned) {
     const std::size_t end = std::min(n_rows, (task + 1) * kRowsOfTask);

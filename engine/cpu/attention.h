@@ -42,7 +42,6 @@ struct Attention {
   std::uint32_t window = 0;      // positions seen, the own included; 0: all before
   std::uint32_t chunk = 0;       // only positions of the own chunk of this many; 0: not
   const float* sinks = nullptr;  // one score a head that joins the softmax without a value; or null
-  const float* alibi = nullptr;  // one slope a head: slope * (key position - own position); or null
 };
 
 /// out (token, head, head_dim_v) = softmax(scale * q . k) v over the cached positions that each

@@ -28,8 +28,8 @@ struct AttentionScratch {
   std::byte* query_quants = nullptr;  // the same as int8
   float* query_scales = nullptr;      // columns x blocks of a key
   std::int32_t* query_offsets = nullptr;  // the same
-  float* rows = nullptr;                  // kTileKeys x query_stride: keys, decoded
-  float* keys = nullptr;                  // query_stride x kTileKeys: the same, transposed
+  float* rows = nullptr;                  // kTileKeys x query_stride: keys as floats, or as int8
+  float* keys = nullptr;                  // int8: a word of four elements x kTileKeys, transposed
   float* key_scales = nullptr;            // blocks x kTileKeys
   std::size_t value_stride = 0;           // floats from one row of values to the next
   float* values = nullptr;                // kTileKeys x value_stride, decoded
@@ -49,8 +49,7 @@ struct AttentionTask {
   std::uint32_t begin = 0, end = 0;  // positions of keys; never empty
   std::uint32_t window = 0, chunk = 0;
   float scale = 0, softcap = 0;
-  const float* alibi = nullptr;  // of the first head of the group; or null
-  const float* q = nullptr;      // of token t, head h: q + t * q_stride + h * head_dim_k
+  const float* q = nullptr;  // of token t, head h: q + t * q_stride + h * head_dim_k
   std::size_t q_stride = 0;
   const AttentionScratch* scratch = nullptr;
   /// The result: of each column the greatest score, the sum of exp(score - greatest), and the

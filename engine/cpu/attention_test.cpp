@@ -67,7 +67,7 @@ struct Case {
   std::uint32_t n_cells = 256, n_sequences = 1;
   std::uint32_t window = 0, chunk = 0;
   float softcap = 0, scale = 0, key_size = 1;  // scale 0: 1 / sqrt(head_dim_k)
-  bool sinks = false, alibi = false;
+  bool sinks = false;
   std::vector<std::vector<TokenPlace>> passes;
 
   std::string text() const {
@@ -92,7 +92,7 @@ std::vector<TokenPlace> places(std::uint32_t sequence, std::uint32_t first, std:
 /// Queries, keys and values of all tokens of all passes, the same for one token however the passes
 /// are cut.
 struct Data {
-  Rows q, k, v, sinks, alibi;
+  Rows q, k, v, sinks;
 
   explicit Data(const Case& c) {
     for (const auto& pass : c.passes) {
@@ -109,7 +109,6 @@ struct Data {
     }
     for (std::uint32_t head = 0; head < c.n_heads; ++head) {
       sinks.push_back(0.5f * static_cast<float>(head) - 1.0f);
-      alibi.push_back(std::exp2(-static_cast<float>(head + 1)));
     }
   }
 };
@@ -130,7 +129,6 @@ Attention attention_of(const Case& c, const Data& data, std::vector<std::byte>& 
   a.window = c.window;
   a.chunk = c.chunk;
   a.sinks = c.sinks ? data.sinks.data() : nullptr;
-  a.alibi = c.alibi ? data.alibi.data() : nullptr;
   return a;
 }
 
@@ -217,7 +215,6 @@ std::vector<double> expected(const Case& c, const Data& data, bool exact_queries
         double score = 0;
         for (std::uint32_t i = 0; i < c.head_dim_k; ++i) score += q[i] * keys[first_cell + p][i];
         if (c.softcap != 0) score = c.softcap * std::tanh(score / c.softcap);
-        if (c.alibi) score -= double{data.alibi[head]} * (own - p);
         scores[p] = score;
         most = std::max(most, score);
       }
@@ -350,7 +347,6 @@ TEST(Attention, ChunksCapsSinksAndSlopes) {
       if (what == 0 || what == 5) c.chunk = 32;
       if (what == 1 || what == 5) c.softcap = 2;
       if (what == 2 || what == 5) c.sinks = true;
-      if (what == 3 || what == 5) c.alibi = true;
       if (what == 4 || what == 5) c.window = 20;
       expect_right_everywhere(c);
     }

@@ -116,13 +116,9 @@ typename S::F activated(typename S::F x) {
     // (1 + tanh(u)) / 2 = sigmoid(2 u), u = sqrt(2 / pi) * (x + 0.044715 x^3)
     const F cube = S::fma(S::mul(S::mul(x, x), S::set(0.044715f)), x, x);
     return S::mul(x, sigmoid_of<S>(S::mul(cube, S::set(2 * 0.79788456f))));
-  } else if constexpr (A == Activation::gelu_erf) {
-    return S::mul(x, normal_share_of<S>(x));
-  } else if constexpr (A == Activation::gelu_quick) {
-    return S::mul(x, sigmoid_of<S>(S::mul(x, S::set(1.702f))));
   } else {
     const F positive = S::max(x, S::zero());
-    return A == Activation::relu ? positive : S::mul(positive, positive);
+    return S::mul(positive, positive);
   }
 }
 
@@ -154,12 +150,6 @@ void activate_row(Activation activation, const float* gate, const float* up, std
       return activate_range<S, Activation::silu>(gate, up, n, to);
     case Activation::gelu:
       return activate_range<S, Activation::gelu>(gate, up, n, to);
-    case Activation::gelu_erf:
-      return activate_range<S, Activation::gelu_erf>(gate, up, n, to);
-    case Activation::gelu_quick:
-      return activate_range<S, Activation::gelu_quick>(gate, up, n, to);
-    case Activation::relu:
-      return activate_range<S, Activation::relu>(gate, up, n, to);
     case Activation::relu_squared:
       return activate_range<S, Activation::relu_squared>(gate, up, n, to);
     case Activation::swiglu_oai:

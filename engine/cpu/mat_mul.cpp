@@ -95,8 +95,7 @@ Prepared prepare(const Product& product) {
   p.decoded = p.layout == nullptr;
   if (p.decoded) p.layout = find_decoded_layout(w.type);
   p.data = w.data + product.matrix * w.matrix_bytes;
-  const hwdb::TensorFormat& format = hwdb::format_of(w.type);
-  p.row_bytes = std::size_t{w.n_cols / format.block_weights} * format.block_bytes;
+  p.row_bytes = hwdb::row_bytes(w.type, w.n_cols);
   p.panel_bytes = bytes_of_panel(*p.layout, w.n_cols);
   p.n_panels = (w.n_rows + kPanelRows - 1) / kPanelRows;
   return p;
@@ -330,40 +329,6 @@ void make_panels(hwdb::TensorType type, const std::byte* rows, std::uint32_t n_r
       of_panel[r] = row < n_rows ? rows + row * row_bytes : nullptr;
     }
     layout.pack(of_panel, n_cols, matrix + panel * bytes);
-  }
-}
-
-void read_weights_row(const Weights& weights, std::uint32_t matrix, std::uint32_t row, float* to) {
-  const std::byte* data = weights.data + matrix * weights.matrix_bytes;
-  const std::uint32_t n_cols = weights.n_cols;
-  if (weights.layout == Weights::Layout::rows) {
-    const hwdb::TensorFormat& format = hwdb::format_of(weights.type);
-    const std::size_t row_bytes = std::size_t{n_cols / format.block_weights} * format.block_bytes;
-    find_quant_codec(weights.type)->decode(data + row * row_bytes, n_cols, to);
-    return;
-  }
-  const PanelLayout& layout = *find_panel_layout(weights.type);
-  Scratch& scratch = thread_scratch();
-  const std::size_t n_scales = unpacked_scales(layout, n_cols);
-  auto* scales = reinterpret_cast<float*>(scratch.scales.grow(n_scales * 2 * sizeof(float)));
-  const UnpackedPanel panel = {
-      reinterpret_cast<std::uint8_t*>(scratch.codes.grow(unpacked_code_bytes(layout, n_cols))),
-      scales, scales + n_scales};
-  // The plain kernels': others centre codes as their products want them.
-  plain_mat_mul_kernels()->unpack[static_cast<std::size_t>(layout.format)](
-      data + row / kPanelRows * bytes_of_panel(layout, n_cols), n_cols, &panel);
-  const std::uint32_t r = row % kPanelRows;
-  for (std::uint32_t k = 0; k < n_cols; ++k) {
-    if (layout.sub_block == 0) {
-      std::memcpy(to + k, panel.codes + (std::size_t{k} * kPanelRows + r) * 4, 4);
-      continue;
-    }
-    const std::uint8_t code = panel.codes[std::size_t{k} / 4 * kGroupBytes + 4 * r + k % 4];
-    const std::size_t sub = std::size_t{k} / layout.sub_block * kPanelRows + r;
-    // Plain unpacking leaves those that are centred by 128 as signed bytes.
-    const int number = layout.centre == 128 ? static_cast<std::int8_t>(code) : code - layout.centre;
-    to[k] = panel.scales[sub] * static_cast<float>(number);
-    if (layout.centre == 0) to[k] += panel.minimums[sub];
   }
 }
 

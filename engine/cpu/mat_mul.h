@@ -40,10 +40,6 @@ void make_panels(hwdb::TensorType type, const std::byte* rows, std::uint32_t n_r
                  std::uint32_t n_cols, std::uint32_t first_panel, std::uint32_t n_panels,
                  std::byte* matrix);
 
-/// Writes the n_cols weights of one row of a matrix of either layout, for a token table that is the
-/// output matrix as well. In panels it costs as much as sixteen rows.
-void read_weights_row(const Weights& weights, std::uint32_t matrix, std::uint32_t row, float* to);
-
 /// Activations of n_tokens rows, and the forms of them that kernels want, each made once when the
 /// first product asks (Q, K and V share one). Buffers are kept for the next use.
 class Activations {
@@ -85,7 +81,7 @@ struct Product {
 };
 
 /// Carries out all products as one task list; returns when all are done. The results do not
-/// depend on the number of threads; on the number of tokens in a call only by rounding.
+/// depend on the number of threads or of tokens in a call, to the bit.
 void multiply(ThreadPool& pool, std::span<const Product> products);
 
 /// Bytes of weights that the products of this thread pool have read since the last call, counted

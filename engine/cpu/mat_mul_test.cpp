@@ -413,20 +413,6 @@ TEST_P(MatMul, PanelsHaveTheBytesOfTheirRows) {
             (std::size_t{32} * 512 / format.block_weights * format.block_bytes + 63) / 64 * 64);
 }
 
-TEST_P(MatMul, RowsAreReadBack) {
-  const Matrix m = make_matrix(GetParam(), 37, 512, 650);
-  std::vector<float> row(512);
-  for (const Weights& w : views(m)) {
-    for (const std::uint32_t r : {0u, 15u, 16u, 36u}) {
-      read_weights_row(w, 0, r, row.data());
-      for (std::size_t k = 0; k < 512; ++k) {
-        const float expected = m.values[r * 512 + k];
-        ASSERT_NEAR(row[k], expected, 1e-5f * std::abs(expected) + 1e-6f) << r << " " << k;
-      }
-    }
-  }
-}
-
 INSTANTIATE_TEST_SUITE_P(Types, MatMul, testing::ValuesIn(all_types()), [](const auto& type) {
   return std::string(hwdb::format_of(type.param).name);
 });

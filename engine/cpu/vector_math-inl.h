@@ -53,29 +53,5 @@ typename S::F tanh_of(typename S::F x) {
   return S::with_sign_of(S::if_less(magnitude, S::set(0.625f), near, far), x);
 }
 
-/// The share of a normal distribution below x: (1 + erf(x / sqrt 2)) / 2.
-template <class S>
-typename S::F normal_share_of(typename S::F x) {
-  using F = typename S::F;
-  const F one = S::set(1.0f), half = S::set(0.5f);
-  // erfc(z) = exp(-z^2) * t * polynomial of t, t = 1 / (1 + z / 2)
-  const F z = S::mul(S::abs(x), S::set(0.70710678f));
-  const F t = S::div(one, S::fma(z, half, one));
-  F p = S::set(4.55094706992564e-2f);
-  p = S::fma(p, t, S::set(-2.468997942417197e-1f));
-  p = S::fma(p, t, S::set(5.211448438699207e-1f));
-  p = S::fma(p, t, S::set(-4.897080554079338e-1f));
-  p = S::fma(p, t, S::set(1.5921239303962967e-1f));
-  p = S::fma(p, t, S::set(-7.25706772172825e-2f));
-  p = S::fma(p, t, S::set(9.763892842565257e-2f));
-  p = S::fma(p, t, S::set(1.7451754338552947e-1f));
-  p = S::fma(p, t, S::set(2.469713832353452e-1f));
-  p = S::fma(p, t, S::set(2.820890857564234e-1f));
-  p = S::fma(p, t, S::set(2.820948854159254e-1f));
-  const F square = S::mul(S::mul(x, x), S::set(-0.5f));
-  const F tail = S::mul(S::mul(S::mul(exp_of<S>(square), t), p), half);
-  return S::if_less(x, S::zero(), tail, S::sub(one, tail));
-}
-
 }  // namespace
 }  // namespace engine::cpu

@@ -142,8 +142,4 @@ const RunTraits* find_run_traits(std::string_view architecture) {
   return it != std::end(kRows) ? it : nullptr;
 }
 
-std::span<const RunTraits> all_run_traits() {
-  return kRows;
-}
-
 }  // namespace engine

@@ -54,6 +54,5 @@ struct RunTraits {
 
 /// Null for an architecture that the engine does not run.
 const RunTraits* find_run_traits(std::string_view architecture);
-std::span<const RunTraits> all_run_traits();
 
 }  // namespace engine

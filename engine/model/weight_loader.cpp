@@ -42,11 +42,6 @@ constexpr std::size_t kAlign = 64;
 constexpr std::uint32_t kPanelRows = 16;
 constexpr std::size_t kPieceBytes = std::size_t{4} << 20;  // read and laid out at a time
 
-std::size_t bytes_of_row(const TensorInfo& tensor) {
-  const hwdb::TensorFormat& format = hwdb::format_of(tensor.type);
-  return tensor.ne[0] / format.block_weights * format.block_bytes;
-}
-
 /// Where a tensor begins in its file.
 std::uint64_t file_offset(const TensorInfo& tensor, std::span<const Shard> shards) {
   return shards[tensor.shard].data_offset + tensor.offset;
@@ -62,7 +57,7 @@ class FileRowTable : public RowTable {
         codec_(*find_quant_codec(tensor.type)) {
     n_rows = tensor.rows();
     width = static_cast<std::uint32_t>(tensor.ne[0]);
-    row_bytes = bytes_of_row(tensor);
+    row_bytes = hwdb::row_bytes(tensor.type, tensor.ne[0]);
   }
 
   Status read(std::uint64_t index, float* to) const override {
@@ -182,12 +177,13 @@ class Loader {
 
   const std::byte* mapped(const MatrixItem& item) const {
     return weights_->memory->files[item.tensor->shard].data() +
-           file_offset(*item.tensor, *shards_) + item.first_row * bytes_of_row(*item.tensor);
+           file_offset(*item.tensor, *shards_) +
+           item.first_row * hwdb::row_bytes(item.tensor->type, item.tensor->ne[0]);
   }
 
   void set_form(const MatrixItem& item) const {
     cpu::Weights& w = item.target->weights;
-    const std::size_t row = bytes_of_row(*item.tensor);
+    const std::size_t row = hwdb::row_bytes(item.tensor->type, item.tensor->ne[0]);
     w.type = item.tensor->type;
     w.n_rows = item.n_rows;
     w.n_cols = item.n_cols;
@@ -224,7 +220,7 @@ class Loader {
     std::vector<Piece> pieces;
     std::uint64_t total = 0;
     for (const MatrixItem& item : list_.matrices) {
-      const std::size_t panel = bytes_of_row(*item.tensor) * kPanelRows;
+      const std::size_t panel = hwdb::row_bytes(item.tensor->type, item.tensor->ne[0]) * kPanelRows;
       const auto step = static_cast<std::uint32_t>(std::max<std::size_t>(kPieceBytes / panel, 1));
       const std::uint32_t panels = (item.n_rows + kPanelRows - 1) / kPanelRows;
       for (std::uint32_t m = 0; m < item.n_matrices; ++m) {
@@ -249,7 +245,7 @@ class Loader {
   std::uint64_t load_piece(const Piece& piece, std::vector<std::byte>* scratch) {
     const MatrixItem& item = *piece.item;
     const cpu::Weights& w = item.target->weights;
-    const std::size_t row = bytes_of_row(*item.tensor);
+    const std::size_t row = hwdb::row_bytes(item.tensor->type, item.tensor->ne[0]);
     const std::uint32_t first = piece.first_panel * kPanelRows;
     const std::uint32_t n = std::min(piece.n_panels * kPanelRows, item.n_rows - first);
     const std::uint64_t row_in_tensor = piece.matrix * item.tensor->ne[1] + item.first_row + first;

@@ -37,11 +37,6 @@ Error unsupported(const TensorInfo& tensor, std::string what, std::string hint) 
                std::move(hint)};
 }
 
-std::uint64_t bytes_of(const TensorInfo& tensor, std::uint64_t weights) {
-  const hwdb::TensorFormat& format = hwdb::format_of(tensor.type);
-  return weights / format.block_weights * format.block_bytes;
-}
-
 bool is_same_file(const std::string& a, const std::string& b) {
   struct stat x {
   }, y{};
@@ -58,7 +53,7 @@ std::uint64_t convert(const TensorInfo& from, const TensorInfo& to, std::uint64_
   const auto bad = std::ranges::find_if(*values, [](float v) { return !std::isfinite(v); });
   if (bad != values->end()) return static_cast<std::uint64_t>(bad - values->begin());
   if (from.type == to.type) {
-    std::copy_n(source, bytes_of(from, n), target);
+    std::copy_n(source, hwdb::row_bytes(from.type, n), target);
   } else {
     find_quant_codec(to.type)->encode(values->data(), n, nullptr, target);
   }
@@ -194,9 +189,10 @@ Result<std::uint64_t> Quantization::write(const std::string& path, ThreadPool& p
                      {}};
       }
       const std::uint64_t count = std::min(kChunkWeights, n - at);
-      from.resize(bytes_of(before, count));
-      to.resize(bytes_of(after, count));
-      if (auto status = shard.file().read(start + bytes_of(before, at), from); !status) {
+      from.resize(hwdb::row_bytes(before.type, count));
+      to.resize(hwdb::row_bytes(after.type, count));
+      if (auto status = shard.file().read(start + hwdb::row_bytes(before.type, at), from);
+          !status) {
         return status.error();
       }
       // The least place of any task, so that the answer does not depend on the threads.
@@ -207,8 +203,8 @@ Result<std::uint64_t> Quantization::write(const std::string& path, ThreadPool& p
             const std::uint64_t begin = task * kTaskWeights;
             const std::uint64_t size = std::min(kTaskWeights, count - begin);
             const std::uint64_t good =
-                convert(before, after, size, from.data() + bytes_of(before, begin),
-                        to.data() + bytes_of(after, begin), &values[worker]);
+                convert(before, after, size, from.data() + hwdb::row_bytes(before.type, begin),
+                        to.data() + hwdb::row_bytes(after.type, begin), &values[worker]);
             if (good == size) return;
             std::uint64_t known = bad.load();
             while (begin + good < known && !bad.compare_exchange_weak(known, begin + good)) {

@@ -23,11 +23,6 @@ Error refused(hwdb::TensorType type, std::uint32_t head_dim) {
                "f16, bf16, f32, q8_0 and q4_0 work where the type's block divides the head"};
 }
 
-std::uint64_t row_bytes(hwdb::TensorType type, std::uint32_t head_dim) {
-  const hwdb::TensorFormat& format = hwdb::format_of(type);
-  return std::uint64_t{head_dim} / format.block_weights * format.block_bytes;
-}
-
 /// The heads of a layer's cache: one latent head with latent attention, whose values are the first
 /// part of its keys.
 cpu::LayerKv heads_of(const hwdb::ModelShape& shape, const LayerShape& layer,
@@ -96,7 +91,7 @@ Result<KvCache> KvCache::make(const hwdb::ModelShape& shape, const std::vector<L
     cpu::LayerKv& kv = cache.layers_[i].kv;
     kv.k = cache.memory_.data() + places[i];
     const bool latent = layers[i].kind == hwdb::LayerKind::mla && shape.mla->split_kv_b;
-    const std::uint64_t keys = row_bytes(kv.type_k, kv.head_dim_k) * kv.n_kv_heads *
+    const std::uint64_t keys = hwdb::row_bytes(kv.type_k, kv.head_dim_k) * kv.n_kv_heads *
                                std::uint64_t{kv.n_cells} * request.n_seq;
     if (!latent) kv.v = kv.k + keys;
   }
