@@ -35,12 +35,14 @@ std::string projector_room(const Plan& plan) {
 hwdb::Result<Plan> plan_scenario(const Scenario& scenario, const ResolvedModel& model,
                                  const hwdb::Machine& machine, const hwdb::TariffRow* tariff,
                                  const Assumptions* assumptions, const hwdb::CacheRecipe* recipe,
-                                 ComputeMemo* memo, const Attachments* attachments) {
+                                 ComputeMemo* memo, const Attachments* attachments,
+                                 std::span<const Calibration> calibrations) {
   PlanInputs inputs;
   inputs.model = &model.costs;
   inputs.machine = &machine;
   inputs.settings = scenario.settings;
   inputs.attachments = attachments;
+  inputs.calibrations = calibrations;
   if (attachments != nullptr && attachments->moved && attachments->moved->cpu_moe_layers) {
     // The same as --n-cpu-moe, so the plan is the same.
     inputs.settings.n_cpu_moe = *attachments->moved->cpu_moe_layers;
@@ -133,9 +135,11 @@ hwdb::Result<Plan> Batch::plan(const Scenario& scenario) {
     if (!found) return found.error();
     attachments = std::move(*found);
   }
-  return plan_scenario(scenario, **model, **machine, *tariff, sources_.assumptions,
-                       recipe ? recipe->get() : nullptr, memo->get(),
-                       attachments ? &*attachments : nullptr);
+  return plan_scenario(
+      scenario, **model, **machine, *tariff, sources_.assumptions, recipe ? recipe->get() : nullptr,
+      memo->get(), attachments ? &*attachments : nullptr,
+      sources_.calibrations && scenario.calibrated ? sources_.calibrations(**machine)
+                                                   : std::span<const Calibration>{});
 }
 
 bool Batch::answer(std::string_view line, std::string* out) {

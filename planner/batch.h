@@ -37,7 +37,8 @@ hwdb::Result<Plan> plan_scenario(const Scenario& scenario, const ResolvedModel& 
                                  const Assumptions* assumptions,
                                  const hwdb::CacheRecipe* recipe = nullptr,
                                  ComputeMemo* memo = nullptr,
-                                 const Attachments* attachments = nullptr);
+                                 const Attachments* attachments = nullptr,
+                                 std::span<const Calibration> calibrations = {});
 
 /// How names become records: the only door of a batch to files and to this machine.
 struct BatchSources {
@@ -49,6 +50,8 @@ struct BatchSources {
   std::function<hwdb::Result<std::shared_ptr<const hwdb::Machine>>(const std::string& rig)>
       unmeasured_machine;
   std::function<hwdb::Result<const hwdb::TariffRow*>(const std::string& tariff)> tariff;
+  /// What was fitted to a machine of `machine`; empty, or an empty span: classes for all.
+  std::function<std::span<const Calibration>(const hwdb::Machine& machine)> calibrations;
   const Assumptions* assumptions = nullptr;
   /// Files beside the model; empty: opened by their path.
   std::function<hwdb::Result<hwdb::ProjectorCosts>(const std::string& path)> projector;

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -11,6 +12,7 @@
 #include "hwdb/result.h"
 #include "hwdb/rows.h"
 #include "planner/assumptions.h"
+#include "planner/calibration.h"
 #include "planner/graph/compute_memo.h"
 #include "planner/plan.h"
 
@@ -35,6 +37,8 @@ struct PlanInputs {
   ComputeMemo* compute_memo = nullptr;
   /// What needs more than the model's sums (find_attachments); null: nothing of the kind.
   const Attachments* attachments = nullptr;
+  /// What was fitted to this very machine; a device without one goes by its class.
+  std::span<const Calibration> calibrations;
   double household_kwh = 0;  // used a month besides; tokens pay the tariff's tiers above it
 };
 
@@ -52,5 +56,11 @@ hwdb::Result<Plan> make_plan(const PlanInputs& inputs);
 /// The largest context (per sequence, a multiple of 256, up to `limit`) that keeps `fits` at least
 /// as good as `at_least`; 0 when none does.
 std::uint64_t largest_context(const PlanInputs& inputs, Fits at_least, std::uint64_t limit);
+
+/// The speeds of a plan's placement at several depths of context, with the memory as planned.
+/// Errors as make_plan.
+hwdb::Result<std::vector<SpeedAtDepth>> speed_at_depths(const PlanInputs& inputs,
+                                                        const Placement& placement,
+                                                        std::span<const double> depths);
 
 }  // namespace planner

@@ -100,8 +100,16 @@ struct SpeedEstimate {
   Estimate prefill_tok_per_s, decode_tok_per_s;  // of the whole batch together
   Bound prefill_bound = Bound::compute, decode_bound = Bound::memory;
   Estimate ttft_s;
+  Estimate request_s;  // one request of the workload: its new prompt tokens and its answer
   std::vector<TimeTerm> prefill_terms,
       decode_terms;  // likely case; one prefill of n_prompt tokens, one decode step
+};
+
+/// Speeds behind `depth` tokens of context: a prompt of the workload's new tokens, and one step of
+/// an answer.
+struct SpeedAtDepth {
+  double depth = 0;
+  Estimate prefill_tok_per_s, decode_tok_per_s;
 };
 
 /// Watts at the wall of the whole machine, and what tokens cost in energy.

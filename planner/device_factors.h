@@ -1,0 +1,66 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include <array>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "hwdb/quant_format.h"
+
+namespace planner {
+
+/// What a device reaches of its ceilings with one runtime: the parameters of the speed model,
+/// fitted to classes of devices (hwdb/data/speed) or to one machine (Calibration). Shares are of
+/// the rated bandwidth and of the arithmetic peak that DeviceRates carries.
+struct DeviceFactors {
+  double read = 0.6;        // bandwidth: weights, a few tokens
+  double vector = 0.5;      // peak: products with a few tokens
+  double cache_read = 0.5;  // bandwidth: the attention cache while decoding
+  double matmul = 0.3;      // peak: products with many tokens
+  double attention = 0.2;   // peak: attention of a prompt
+  double activation = 0.5;  // bandwidth: activations between the products
+  double half_tokens = 30;  // tokens of a pass at which products reach half of `matmul`
+  double product_s = 5e-6;  // seconds of each product of a pass, whatever its size: dispatch, sync
+  double pass_s = 1e-4;     // seconds of each pass, whatever it holds
+
+  /// Multipliers for one tensor type of the weights (for `cache_read`: of the cache).
+  struct OfType {
+    hwdb::TensorType type{};
+    double read = 1, vector = 1, matmul = 1, cache_read = 1;
+  };
+  std::vector<OfType> types;  // those that are not 1; sorted by type
+
+  /// The multipliers of a type; ones where none are kept.
+  const OfType& of(hwdb::TensorType type) const;
+};
+
+/// The scalar members by name, in the order above: what fits, files and reports loop over.
+struct FactorField {
+  std::string_view name;
+  double DeviceFactors::*member;
+};
+inline constexpr std::array<FactorField, 9> kFactorFields = {{
+    {"read", &DeviceFactors::read},
+    {"vector", &DeviceFactors::vector},
+    {"cache_read", &DeviceFactors::cache_read},
+    {"matmul", &DeviceFactors::matmul},
+    {"attention", &DeviceFactors::attention},
+    {"activation", &DeviceFactors::activation},
+    {"half_tokens", &DeviceFactors::half_tokens},
+    {"product_s", &DeviceFactors::product_s},
+    {"pass_s", &DeviceFactors::pass_s},
+}};
+/// The multipliers of a type by name.
+struct TypeFactorField {
+  std::string_view name;
+  double DeviceFactors::OfType::*member;
+};
+inline constexpr std::array<TypeFactorField, 4> kTypeFactorFields = {{
+    {"read", &DeviceFactors::OfType::read},
+    {"vector", &DeviceFactors::OfType::vector},
+    {"matmul", &DeviceFactors::OfType::matmul},
+    {"cache_read", &DeviceFactors::OfType::cache_read},
+}};
+
+}  // namespace planner
