@@ -382,4 +382,23 @@ void fields(V& v, SpeedFactorRow& r) {
   fields(v, r.origin);
 }
 
+template <class V>
+void fields(V& v, SpeedAccuracyRow& r) {
+  v("id", r.id);
+  v("phase", r.phase);
+  v("backend", r.backend);
+  v("situation", r.situation);
+  v("rows", r.rows);
+  v("devices", r.devices);
+  v("median_error", r.median_error);
+  v("p90_error", r.p90_error);
+  v("device_median_error", r.device_median_error);
+  v("low", r.low);
+  v("high", r.high);
+  v("coverage", r.coverage);
+  v("naive_median_error", r.naive_median_error);
+  v("naive_p90_error", r.naive_p90_error);
+  fields(v, r.origin);
+}
+
 }  // namespace hwdb::row_fields

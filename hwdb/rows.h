@@ -310,4 +310,22 @@ struct SpeedFactorRow {
   RowOrigin origin;
 };
 
+/// How well the fitted speed model predicts devices that it has not seen: one row for a phase, a
+/// backend and a situation, judged by leaving whole devices out of the fit. The bands of estimates
+/// are made of the same residuals.
+struct SpeedAccuracyRow {
+  std::string id;
+  std::string phase;      // decode, prefill
+  std::string backend;    // "" any
+  std::string situation;  // plain, depth, several_gpus, experts, offload, cpu, batch; "" any
+  std::uint32_t rows = 0, devices = 0;     // measured rows and devices that this was judged by
+  double median_error = 0, p90_error = 0;  // |ln(measured / predicted)| as shares
+  double device_median_error = 0;          // median over devices of each device's median error
+  double low = 0, high = 0;  // measured over predicted: 5 % and 95 % conformal quantiles
+  double coverage = 0;       // share of left-out rows inside their band
+  /// The same rows by bandwidth over bytes times one constant, where that formula has an answer.
+  std::optional<double> naive_median_error, naive_p90_error;
+  RowOrigin origin;
+};
+
 }  // namespace hwdb
