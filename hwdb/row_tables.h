@@ -64,7 +64,7 @@ inline constexpr auto kTables = std::make_tuple(
     TableInfo{"power/points.json", &RowTables::power_points},
     TableInfo{"power/psu.json", &RowTables::psus},
     TableInfo{"power/defaults.json", &RowTables::defaults},
-    TableInfo{"speed_factors.json", &RowTables::speed_factors},
+    TableInfo{"speed/factors.json", &RowTables::speed_factors},
     TableInfo{"speed/accuracy.json", &RowTables::speed_accuracy});
 
 /// Calls the macro `M` with each row struct: for instantiating templates.
