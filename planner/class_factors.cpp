@@ -114,6 +114,9 @@ struct ClassFactors::Known {
   DeviceFactors factors;
 };
 
+ClassFactors::ClassFactors(const std::vector<hwdb::SpeedFactorRow>* rows) : rows_(rows) {}
+ClassFactors::~ClassFactors() = default;
+
 const DeviceFactors& ClassFactors::of(const DeviceClass& device) const {
   const std::lock_guard lock(mutex_);
   for (const auto& known : known_) {

@@ -39,7 +39,9 @@ DeviceFactors factors_of(const std::vector<hwdb::SpeedFactorRow>& rows, const De
 /// factors_of, worked out once a class. Safe to share between threads; answers stay where they are.
 class ClassFactors {
  public:
-  explicit ClassFactors(const std::vector<hwdb::SpeedFactorRow>* rows) : rows_(rows) {}
+  /// The rows must outlive it.
+  explicit ClassFactors(const std::vector<hwdb::SpeedFactorRow>* rows);
+  ~ClassFactors();
   const DeviceFactors& of(const DeviceClass& device) const;
 
  private:
