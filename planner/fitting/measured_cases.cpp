@@ -117,10 +117,13 @@ std::string work_key(const Case& one) {
   const double cells = s.workload.depth + s.workload.n_gen / 2;
   const double depth_class = decode ? std::floor(std::log2(std::max(cells, 256.0)) * 2)
                                     : s.workload.n_prompt + 1e-9 * s.workload.depth;
-  return fmt::format("{}|{}|{}|{}|{}|{}|{}|{:.9g}|{}|{}|{}/{}|{}|{}|{}|{}|{}", one.device_key,
-                     one.row.reading.devices, one.row.reading.backend,
-                     one.model->costs.shape.architecture, one.model->costs.tensor_bytes, s.quant,
-                     decode, depth_class, s.workload.depth >= kDeep, s.workload.batch,
+  const hwdb::ModelShape& shape = one.model->costs.shape;
+  const std::string model =
+      fmt::format("{} {} {} {} {} {} {}", shape.architecture, shape.n_layers, shape.n_embd,
+                  shape.n_vocab, shape.n_ff.at(0), shape.n_kv_heads.at(0), shape.n_experts);
+  return fmt::format("{}|{}|{}|{}|{}|{}|{:.9g}|{}|{}|{}/{}|{}|{}|{}|{}|{}", one.device_key,
+                     one.row.reading.devices, one.row.reading.backend, model, s.quant, decode,
+                     depth_class, s.workload.depth >= kDeep, s.workload.batch,
                      s.settings.cache_type_k, s.settings.cache_type_v, s.settings.flash_attn,
                      decode ? 0 : s.settings.n_ubatch, s.settings.n_gpu_layers.value_or(0),
                      s.settings.n_cpu_moe.value_or(0), s.settings.n_threads.value_or(0));
