@@ -28,7 +28,7 @@ Error left_out(std::string_view rule, std::string words) {
 
 /// A count told with decimals may be off by rounding and by what a source counts; one told in whole
 /// billions is a name, or a figure that is rounded.
-constexpr double kExactParams = 0.015, kNamedParams = 0.3, kRoundedParams = 0.08;
+constexpr double kExactParams = 0.015, kNamedParams = 0.35, kRoundedParams = 0.08;
 constexpr double kFileSize = 0.03, kMixSize = 0.02;
 
 double total_params(const ModelRow& row) {
@@ -72,8 +72,11 @@ std::vector<std::string> model_names(std::string_view words) {
         lowered(name).ends_with(lowered(preset)))
       name.resize(name.size() - preset.size() - 1);
     name = without_suffix(std::move(name), "-gguf");
-    if (!name.empty() && std::ranges::find(names, name) == names.end())
-      names.push_back(std::move(name));
+    if (!name.empty() && std::ranges::find(names, name) == names.end()) names.push_back(name);
+    // "Qwen_Qwen3.5-9B": the owner, as some publishers put it before a name.
+    const std::size_t owner = name.find('_');
+    if (owner != std::string::npos && owner > 0 && owner + 1 < name.size())
+      names.push_back(name.substr(owner + 1));
   };
   const std::size_t open = words.find('('), close = words.rfind(')');
   if (open != std::string_view::npos && close != std::string_view::npos && open < close) {

@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <fstream>
+#include <iterator>
 #include <map>
 #include <set>
 
@@ -247,6 +248,38 @@ TEST(MeasuredRules, EachRuleHasARowThatTriggersIt) {
   EXPECT_EQ(rule_of(few), "few_threads");
   few["notes"] = "threads=64";
   EXPECT_EQ(rule_of(few), "");
+}
+
+TEST(MeasuredRules, OutsideRatesCountWhereTheyCanBeNothingElse) {
+  const auto rule_with = [](const Cells& changed) {
+    Cells cells = {{"source_id", "llmfit-community"},
+                   {"runtime", "llama.cpp"},
+                   {"ngl_or_offload", ""},
+                   {"n_gen", "300"}};
+    for (const auto& [name, value] : changed) cells[name] = value;
+    const CleanedRows result =
+        clean_rows(rows_of({cells}), hwdb::Catalog::builtin(), {.outside_rates = true});
+    return result.left_out.empty() ? std::string() : result.left_out[0].rule;
+  };
+  EXPECT_EQ(rule_with({}), "");
+  EXPECT_EQ(rule_with({{"n_gen", "99"}}), "end_to_end");
+  EXPECT_EQ(rule_with({{"n_gen", ""}}), "end_to_end");
+  EXPECT_EQ(rule_with({{"ngl_or_offload", "partial offload likely"}}), "placement");
+  EXPECT_EQ(rule_with({{"runtime", "ollama"}}), "runtime");
+  EXPECT_EQ(rule_with({{"model", "Qwen_Qwen3-8B-Q8_0.gguf"},
+                       {"params_b", "8"},
+                       {"quant", "Q8_0"},
+                       {"model_size_gib", ""},
+                       {"tok_s", "80"}}),
+            "");
+  // 14.5 GiB on 16.
+  EXPECT_EQ(rule_with({{"model", "Phi-4 14B"},
+                       {"params_b", "14.66"},
+                       {"quant", "Q8_0"},
+                       {"model_size_gib", ""},
+                       {"device", "NVIDIA GeForce RTX 4080"},
+                       {"tok_s", "20"}}),
+            "placement");
 }
 
 TEST(MeasuredRules, SlowBuildsAndDuplicatesAreJudgedWithinAGroup) {
@@ -569,6 +602,23 @@ TEST(MeasuredCases, TheCleanedTableCleansToItself) {
                               {"depth", "4096"},
                               {"notes", "pure generation by server"}},
                              {{"tok_s", "40"}}}));
+}
+
+TEST(MeasuredData, TheShippedTableIsClean) {
+  const std::string path = std::string(TOKWATT_SOURCE_DIR) + "/hwdb/data/speed/measured.csv";
+  auto rows = read_measured_rows(path, nullptr);
+  ASSERT_TRUE(rows.has_value()) << rows.error().what << rows.error().where;
+  EXPECT_GE(rows->size(), 1000u);
+  for (const MeasuredRow& row : *rows) {
+    EXPECT_FALSE(row.url.empty()) << row.line;
+    EXPECT_FALSE(row.source_id.empty()) << row.line;
+  }
+  const CleanedRows result =
+      clean_rows(std::move(*rows), hwdb::Catalog::builtin(), {.outside_rates = true});
+  for (const LeftOut& out : result.left_out) ADD_FAILURE() << out.line << out.rule << out.words;
+  std::ifstream file(path, std::ios::binary);
+  const std::string text((std::istreambuf_iterator<char>(file)), {});
+  EXPECT_EQ(write_cleaned_csv(result.cases), text);
 }
 
 TEST(MeasuredData, EveryPublishedRowIsUsedOrLeftOutByOneRule) {
