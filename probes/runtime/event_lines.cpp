@@ -24,16 +24,13 @@ void EventLines::end_line() {
   if (line.empty()) return end_event();
   // A document by itself, as Ollama writes them.
   if (line.starts_with('{')) return on_event_(line);
-  constexpr std::string_view kData = "data:", kError = "error:";
-  for (const std::string_view field : {kData, kError}) {
-    if (!line.starts_with(field)) continue;
-    line.remove_prefix(field.size());
-    if (line.starts_with(' ')) line.remove_prefix(1);
-    if (!data_.empty()) data_ += '\n';
-    too_long_ = data_.size() + line.size() > kMaxLine;
-    if (!too_long_) data_ += line;
-    return;
-  }
+  constexpr std::string_view kData = "data:";
+  if (!line.starts_with(kData)) return;
+  line.remove_prefix(kData.size());
+  if (line.starts_with(' ')) line.remove_prefix(1);
+  if (!data_.empty()) data_ += '\n';
+  too_long_ = data_.size() + line.size() > kMaxLine;
+  if (!too_long_) data_ += line;
 }
 
 void EventLines::end_event() {
