@@ -26,8 +26,9 @@ struct SpeedReading {
   std::string build;        // of the runtime, "" unknown
   std::string measured_at;  // "2026-11-20T10:58:00Z", or a day; "" unknown
 
-  std::string model;  // path, catalogue id, or the source's words
-  std::string quant;  // preset, "" the file's own
+  std::string model;               // path, catalogue id, or the source's words
+  std::string quant;               // preset, "" the file's own
+  std::uint32_t slice_layers = 0;  // only the model's first layers, random weights; 0: all of it
   std::optional<std::uint64_t> model_bytes, n_params;
 
   std::string device;   // the source's words; "" this machine
@@ -58,14 +59,19 @@ std::string_view to_string(SpeedReading::Test test);
 struct KernelReading {
   TensorType type{};
   std::uint32_t rows = 0, ne0 = 0, tokens = 1;
-  double seconds = 0;  // the median
-  double spread = 0;   // (90th - 10th percentile) / median
+  double seconds = 0;       // the median
+  double spread = 0;        // (90th - 10th percentile) / median
+  std::string measured_at;  // "2026-11-20T10:58:00Z"
+  std::string flaw;         // as of a SpeedReading
 };
 
-/// Both as JSON objects, and back. The reader trusts nothing; errors as machine_from_json's.
+/// Both as JSON objects, and back. The reader trusts nothing; errors as machine_from_json's. Not
+/// `strict`: keys that a newer program wrote are skipped.
 Json speed_reading_to_json(const SpeedReading& reading);
-Result<SpeedReading> speed_reading_from_json(const Json& json, std::string_view where);
+Result<SpeedReading> speed_reading_from_json(const Json& json, std::string_view where,
+                                             bool strict = true);
 Json kernel_reading_to_json(const KernelReading& reading);
-Result<KernelReading> kernel_reading_from_json(const Json& json, std::string_view where);
+Result<KernelReading> kernel_reading_from_json(const Json& json, std::string_view where,
+                                               bool strict = true);
 
 }  // namespace hwdb
