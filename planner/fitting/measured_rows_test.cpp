@@ -304,17 +304,23 @@ TEST(MeasuredRules, SlowBuildsAndDuplicatesAreJudgedWithinAGroup) {
   EXPECT_EQ(result.left_out[0].rule, "slow_build");
 }
 
-TEST(MeasuredRules, PromptsIn16BitAreNotFarSlowerThanQuantizedOnes) {
-  const auto prompt = [](const char* quant, const char* rate, const char* source) {
-    return Cells{{"test", "pp"},       {"n_prompt", "512"},    {"n_gen", "0"},
+TEST(MeasuredRules, PromptsOfOneTableDoNotHangOnTheFormat) {
+  const auto prompt = [](const char* quant, const char* rate, const char* source,
+                         const char* length) {
+    return Cells{{"test", "pp"},       {"n_prompt", length},   {"n_gen", "0"},
                  {"quant", quant},     {"model_size_gib", ""}, {"tok_s", rate},
                  {"source_id", source}};
   };
-  const CleanedRows result = cleaned({prompt("Q4_0", "4000", "a"), prompt("F16", "2300", "a"),
-                                      prompt("BF16", "2500", "a"), prompt("F16", "2200", "b")});
-  ASSERT_EQ(result.left_out.size(), 1u);
-  EXPECT_EQ(result.left_out[0].rule, "slow_build");
+  Cells small = prompt("Q4_0", "900", "a", "512");  // not comparable
+  small["notes"] = "n_ubatch=16";
+  const CleanedRows result =
+      cleaned({prompt("Q4_0", "4000", "a", "512"), prompt("F16", "2300", "a", "512"),
+               prompt("BF16", "2500", "a", "512"), prompt("F16", "2200", "b", "512"),
+               prompt("Q8_0", "1000", "b", "1024"), prompt("BF16", "3000", "b", "1024"), small});
+  ASSERT_EQ(result.left_out.size(), 2u);
+  for (const LeftOut& out : result.left_out) EXPECT_EQ(out.rule, "slow_build");
   EXPECT_EQ(result.left_out[0].line, 3u);
+  EXPECT_EQ(result.left_out[1].line, 6u);
 }
 
 TEST(MeasuredCases, ScenariosAreComplete) {

@@ -107,7 +107,7 @@ CleanedRows clean_rows(std::vector<MeasuredRow> rows, const hwdb::Catalog& catal
       cleaned.left_out.push_back(std::move(out));
     }
   }
-  leave_slow_16_bit(&cleaned.cases, &cleaned.left_out);
+  leave_slow_formats(&cleaned.cases, &cleaned.left_out);
   keep_one_of_each(&cleaned.cases, &cleaned.left_out);
   std::ranges::sort(cleaned.left_out, {}, &LeftOut::line);
   return cleaned;

@@ -21,9 +21,10 @@ bool is_outside_rate(const MeasuredRow& row);
 /// rule leaves it out.
 std::optional<Case> make_case(const MeasuredRow& row, MeasuredNames* names, LeftOut* out);
 
-/// Leaves out prompts that a GPU ran slower in 16 bit than others of the same table in a quantized
-/// format: the products are the same or converted to these, so the build missed its kernel.
-void leave_slow_16_bit(std::vector<Case>* cases, std::vector<LeftOut>* left_out);
+/// Leaves out prompts that a GPU ran far slower than others of the same table that differ in the
+/// weights' format alone: the arithmetic is the same, so that run missed its kernel or its
+/// pipeline.
+void leave_slow_formats(std::vector<Case>* cases, std::vector<LeftOut>* left_out);
 
 /// Leaves out the slow builds among comparable cases, then all but the middle one of each group
 /// that measured the same.
