@@ -63,4 +63,10 @@ hwdb::Result<std::vector<SpeedAtDepth>> speed_at_depths(const PlanInputs& inputs
                                                         const Placement& placement,
                                                         std::span<const double> depths);
 
+/// The decode speeds of a plan's placement with several sequences at a time, at the workload's own
+/// depth. Errors as make_plan.
+hwdb::Result<std::vector<SpeedAtBatch>> speed_at_batches(const PlanInputs& inputs,
+                                                         const Placement& placement,
+                                                         std::span<const std::uint32_t> counts);
+
 }  // namespace planner

@@ -1,0 +1,35 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "hwdb/machine.h"
+#include "planner/plan.h"
+#include "planner/report/report.h"
+
+/// How a plan's speed is shown: with bands, with where they come from, and with its arithmetic.
+namespace cli {
+
+/// Depths at which the speed of a context is shown: none, half of it and all of it. `n_ctx` is that
+/// of all `n_seq` sequences together.
+std::vector<double> depths_of_context(std::uint64_t n_ctx, std::uint32_t n_seq);
+/// How many sequences may be answered together: powers of two up to `most`, and `most`.
+std::vector<std::uint32_t> batches_up_to(std::uint32_t most);
+
+/// Prefill, first token, a whole request and decode of the workload.
+report::Section speed_section(const planner::Plan& plan);
+/// The depths that the plan has, one a row.
+report::Section depth_section(const planner::Plan& plan);
+/// Several sequences at once: all together and each.
+report::Section batch_section(const planner::Plan& plan);
+/// One decode step and one prefill, addend by addend in milliseconds.
+std::vector<report::Section> speed_why_sections(const planner::Plan& plan,
+                                                const hwdb::Machine& machine);
+
+/// The request that seconds are given for: "30000 + 800 tokens, 90 % of the prompt cached".
+std::string request_words(const planner::Workload& workload);
+/// Which left-out measurements a 90 % band was made from.
+std::string band_words(const hwdb::SpeedAccuracyRow* accuracy, const planner::Estimate& estimate);
+
+}  // namespace cli
