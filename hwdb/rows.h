@@ -296,13 +296,13 @@ struct DefaultRow {
   RowOrigin origin;
 };
 
-/// What a class of devices reaches of its ceilings, as one factor of a product: a device's figure is
-/// the product over all rows that match it, from the row without a class (absolute values) to the
-/// most special ones (multipliers). planner/device_factors.h says what each figure means.
+/// What a class of devices reaches of its ceilings, as one factor of a product: a device's figure
+/// is the product over all rows that match it, from the row without a class (absolute values) to
+/// the most special ones (multipliers). planner/device_factors.h says what each figure means.
 struct SpeedFactorRow {
   std::string id;
-  std::string runtime, backend, vendor, arch, form;  // "" matches all
-  std::string tensor_type;                           // "" : not of one type of weights
+  std::string runtime, backend, vendor, arch, form, device;  // "" matches all; device: a row's id
+  std::string tensor_type;                                   // "" : not of one type of weights
   std::optional<double> read, vector, cache_read, matmul, attention, activation, expert_read,
       expert_matmul, half_tokens, product_s, pass_s;
   /// Standard error of the natural logarithm of each figure, in the order of the figures present.

@@ -30,9 +30,9 @@ std::string_view form_of(const hwdb::GpuInfo& gpu) {
 }
 
 // The widest first: the first that a processor has is its architecture.
-constexpr std::string_view kVectorUnits[] = {"amx",      "avx512_vnni", "avx512", "avx_vnni",
-                                             "avx2",     "avx",         "sve",    "neon_i8mm",
-                                             "neon_dotprod", "neon",    "asimd",  "rvv"};
+constexpr std::string_view kVectorUnits[] = {"amx",          "avx512_vnni", "avx512", "avx_vnni",
+                                             "avx2",         "avx",         "sve",    "neon_i8mm",
+                                             "neon_dotprod", "neon",        "asimd",  "rvv"};
 
 }  // namespace
 
@@ -54,13 +54,17 @@ std::string_view to_string(hwdb::GpuInfo::Backend backend) {
 
 DeviceClass class_of(std::string_view runtime, const hwdb::GpuInfo& gpu,
                      hwdb::GpuInfo::Backend backend) {
-  return {runtime, to_string(backend), gpu.vendor, gpu.arch, form_of(gpu)};
+  return {runtime, to_string(backend), gpu.vendor, gpu.arch, form_of(gpu), gpu.catalog_id};
 }
 
 DeviceClass cpu_class_of(std::string_view runtime, const hwdb::Machine& machine) {
   const std::string_view name = machine.cpu.name;
-  DeviceClass device{runtime, "cpu", name.substr(0, name.find_first_of(" (")), "",
-                     is_small(machine) ? "board" : "cpu"};
+  DeviceClass device{runtime,
+                     "cpu",
+                     name.substr(0, name.find_first_of(" (")),
+                     "",
+                     is_small(machine) ? "board" : "cpu",
+                     machine.cpu.catalog_id};
   for (const std::string_view unit : kVectorUnits) {
     for (const std::string& isa : machine.cpu.isa) {
       if (isa.starts_with(unit)) device.arch = unit;
@@ -73,7 +77,7 @@ DeviceClass cpu_class_of(std::string_view runtime, const hwdb::Machine& machine)
 bool matches(const hwdb::SpeedFactorRow& row, const DeviceClass& device) {
   return agrees(row.runtime, device.runtime) && agrees(row.backend, device.backend) &&
          agrees(row.vendor, device.vendor) && agrees(row.arch, device.arch) &&
-         agrees(row.form, device.form);
+         agrees(row.form, device.form) && agrees(row.device, device.device);
 }
 
 DeviceFactors factors_of(const std::vector<hwdb::SpeedFactorRow>& rows, const DeviceClass& device) {
@@ -83,10 +87,10 @@ DeviceFactors factors_of(const std::vector<hwdb::SpeedFactorRow>& rows, const De
   for (const hwdb::SpeedFactorRow& row : rows) {
     if (!matches(row, device)) continue;
     if (row.tensor_type.empty()) {
-      const std::optional<double> figures[] = {
-          row.read,       row.vector,      row.cache_read,    row.matmul,      row.attention,
-          row.activation, row.expert_read, row.expert_matmul, row.half_tokens, row.product_s,
-          row.pass_s};
+      const std::optional<double> figures[] = {row.read,        row.vector,        row.cache_read,
+                                               row.matmul,      row.attention,     row.activation,
+                                               row.expert_read, row.expert_matmul, row.half_tokens,
+                                               row.product_s,   row.pass_s};
       static_assert(std::size(figures) == kFactorFields.size());
       for (std::size_t i = 0; i < kFactorFields.size(); ++i) {
         if (!figures[i]) continue;
@@ -98,7 +102,8 @@ DeviceFactors factors_of(const std::vector<hwdb::SpeedFactorRow>& rows, const De
     }
     const hwdb::TensorFormat* format = hwdb::find_tensor_format(row.tensor_type);
     if (format == nullptr) continue;
-    auto at = std::ranges::lower_bound(product.types, format->type, {}, &DeviceFactors::OfType::type);
+    auto at =
+        std::ranges::lower_bound(product.types, format->type, {}, &DeviceFactors::OfType::type);
     if (at == product.types.end() || at->type != format->type)
       at = product.types.insert(at, DeviceFactors::OfType{format->type});
     at->read *= row.read.value_or(1);
@@ -110,7 +115,7 @@ DeviceFactors factors_of(const std::vector<hwdb::SpeedFactorRow>& rows, const De
 }
 
 struct ClassFactors::Known {
-  std::string runtime, backend, vendor, arch, form;
+  std::string runtime, backend, vendor, arch, form, device;
   DeviceFactors factors;
 };
 
@@ -122,13 +127,14 @@ const DeviceFactors& ClassFactors::of(const DeviceClass& device) const {
   for (const auto& known : known_) {
     if (known->arch == device.arch && known->backend == device.backend &&
         known->form == device.form && known->vendor == device.vendor &&
-        known->runtime == device.runtime) {
+        known->runtime == device.runtime && known->device == device.device) {
       return known->factors;
     }
   }
   known_.push_back(std::make_unique<const Known>(
       Known{std::string(device.runtime), std::string(device.backend), std::string(device.vendor),
-            std::string(device.arch), std::string(device.form), factors_of(*rows_, device)}));
+            std::string(device.arch), std::string(device.form), std::string(device.device),
+            factors_of(*rows_, device)}));
   return known_.back()->factors;
 }
 
