@@ -36,6 +36,12 @@ hwdb::Result<Plan> make_plan(const PlanInputs& inputs) {
   return plan;
 }
 
+std::vector<double> depths_of_context(const RunSettings& settings) {
+  const std::uint64_t full = settings.n_ctx / std::max(1u, settings.n_seq);
+  if (full < 2) return {0};
+  return {0, static_cast<double>(full / 2), static_cast<double>(full)};
+}
+
 hwdb::Result<std::vector<SpeedAtDepth>> speed_at_depths(const PlanInputs& inputs,
                                                         const Placement& placement,
                                                         std::span<const double> depths) {

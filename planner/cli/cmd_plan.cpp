@@ -98,7 +98,7 @@ void add_headroom(Session& session, planner::PlanInputs inputs, planner::Plan* p
 hwdb::Result<Outcome> cmd_plan(Session& session) {
   const Options& options = session.options();
   planner::Scenario scenario = session.scenario(options.arguments.front());
-  scenario.depths = depths_of_context(scenario.settings.n_ctx, scenario.settings.n_seq);
+  scenario.depths = planner::depths_of_context(scenario.settings);
   std::vector<CheckTerm> terms;
   if (!options.check.empty()) {
     auto parsed = parse_check(options.check);

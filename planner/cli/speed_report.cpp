@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 
 #include "planner/cli/describe.h"
@@ -118,6 +119,39 @@ std::vector<planner::TimeTerm> by_kind(const std::vector<planner::TimeTerm>& ter
   return sums;
 }
 
+/// A column of a context's depths for programs that read CSV.
+struct DepthColumn {
+  std::string_view key;
+  double share = 0;  // of the context
+  planner::Estimate planner::SpeedAtDepth::*speed;
+};
+constexpr std::array kDepthColumns = {
+    DepthColumn{"prefill_empty_tok_per_s", 0, &planner::SpeedAtDepth::prefill_tok_per_s},
+    DepthColumn{"prefill_half_tok_per_s", 0.5, &planner::SpeedAtDepth::prefill_tok_per_s},
+    DepthColumn{"prefill_full_tok_per_s", 1, &planner::SpeedAtDepth::prefill_tok_per_s},
+    DepthColumn{"decode_empty_tok_per_s", 0, &planner::SpeedAtDepth::decode_tok_per_s},
+    DepthColumn{"decode_half_tok_per_s", 0.5, &planner::SpeedAtDepth::decode_tok_per_s},
+    DepthColumn{"decode_full_tok_per_s", 1, &planner::SpeedAtDepth::decode_tok_per_s},
+};
+
+/// The speed at that share of the context; null where the plan has none.
+const planner::SpeedAtDepth* at_share(const planner::Plan& plan, double share) {
+  const auto& speeds = plan.speed_by_depth;
+  if (speeds.empty()) return nullptr;
+  return &speeds[static_cast<std::size_t>(share * static_cast<double>(speeds.size() - 1))];
+}
+
+hwdb::Json depths_json(const planner::Plan& plan) {
+  hwdb::Json::Array depths;
+  for (const planner::SpeedAtDepth& at : plan.speed_by_depth) {
+    depths.emplace_back(
+        hwdb::Json::Object{{"depth", static_cast<std::uint64_t>(at.depth)},
+                           {"prefill_tok_per_s", report::estimate_json(at.prefill_tok_per_s)},
+                           {"decode_tok_per_s", report::estimate_json(at.decode_tok_per_s)}});
+  }
+  return depths;
+}
+
 double total_seconds(const std::vector<planner::TimeTerm>& terms) {
   double seconds = 0;
   for (const planner::TimeTerm& term : terms) seconds += term.seconds;
@@ -162,17 +196,64 @@ Section why_section(const char* title, const std::vector<planner::TimeTerm>& ter
 
 }  // namespace
 
-std::vector<double> depths_of_context(std::uint64_t n_ctx, std::uint32_t n_seq) {
-  const std::uint64_t full = n_ctx / std::max(1u, n_seq);
-  if (full < 2) return {0};
-  return {0, static_cast<double>(full / 2), static_cast<double>(full)};
-}
-
 std::vector<std::uint32_t> batches_up_to(std::uint32_t most) {
   std::vector<std::uint32_t> counts;
   for (std::uint64_t n = 1; n < most; n *= 2) counts.push_back(static_cast<std::uint32_t>(n));
   counts.push_back(std::max(1u, most));
   return counts;
+}
+
+void add_speed_columns(Table* table) {
+  auto& columns = table->columns;
+  columns.push_back({.key = "prefill_tok_per_s",
+                     .title = "prefill",
+                     .unit = "tok/s",
+                     .priority = 3,
+                     .estimate = true});
+  columns.push_back(
+      {.key = "decode_tok_per_s", .title = "decode", .unit = "tok/s", .estimate = true});
+  columns.push_back({.title = "90 %", .unit = "band", .priority = 6});
+  columns.push_back({.title = "empty", .unit = "tok/s", .priority = 7});
+  columns.push_back({.title = "full", .unit = "tok/s", .priority = 1});
+  columns.push_back(
+      {.key = "ttft_s", .title = "first", .unit = "token", .priority = 1, .estimate = true});
+  columns.push_back(
+      {.key = "request_s", .title = "whole", .unit = "request", .priority = 1, .estimate = true});
+  columns.push_back({.key = "speed_by_depth", .title = {}, .csv = false});
+  for (const DepthColumn& column : kDepthColumns)
+    columns.push_back({.key = std::string(column.key), .title = {}, .json = false});
+}
+
+void add_speed_cells(const planner::Plan& plan, std::vector<Cell>* row) {
+  const bool known = plan.speed_known && plan.memory.fits != planner::Fits::no;
+  if (!known) {
+    row->insert(row->end(), {"-", "-", "", "-", "-", "-", "-"});
+    row->resize(row->size() + 1 + kDepthColumns.size());
+    return;
+  }
+  const planner::SpeedEstimate& speed = plan.speed;
+  const auto decode_text = [&](double share) {
+    const planner::SpeedAtDepth* at = at_share(plan, share);
+    return Cell(at ? report::short_number(at->decode_tok_per_s.likely) : std::string("-"));
+  };
+  const auto seconds = [](const planner::Estimate& e) {
+    return Cell(report::seconds_text(e.likely), report::estimate_json(e));
+  };
+  row->insert(row->end(),
+              {report::estimate_cell(speed.prefill_tok_per_s),
+               report::lettered_cell(speed.decode_tok_per_s),
+               Cell(report::band_text(speed.decode_tok_per_s)), decode_text(0), decode_text(1),
+               seconds(speed.ttft_s), seconds(speed.request_s), Cell("", depths_json(plan))});
+  for (const DepthColumn& column : kDepthColumns) {
+    const planner::SpeedAtDepth* at = at_share(plan, column.share);
+    row->emplace_back("", at ? hwdb::Json((at->*column.speed).likely) : hwdb::Json());
+  }
+}
+
+std::string speed_columns_words(const planner::Workload& workload,
+                                const std::vector<hwdb::Basis>& used) {
+  return fmt::format("Decode within a request of {}; full: behind a full context. Letters: {}.",
+                     request_words(workload), report::basis_legend(used));
 }
 
 std::string request_words(const planner::Workload& w) {

@@ -35,7 +35,7 @@ std::string table_csv(const Table& table) {
     out.append(text);
   };
   for (const Column& column : table.columns) {
-    if (column.key.empty()) continue;
+    if (column.key.empty() || !column.csv) continue;
     if (!column.estimate) {
       put(escape_csv(column.key, false));
       continue;
@@ -50,7 +50,7 @@ std::string table_csv(const Table& table) {
     first = true;
     for (std::size_t i = 0; i < row.size(); ++i) {
       const Column& column = table.columns[i];
-      if (column.key.empty()) continue;
+      if (column.key.empty() || !column.csv) continue;
       if (!column.estimate) {
         put(field(row[i]));
         continue;
