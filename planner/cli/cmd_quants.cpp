@@ -74,7 +74,7 @@ hwdb::Result<Outcome> cmd_quants(Session& session) {
   const std::vector<report::Column> behind = {
       {.key = "loss", .title = "loss"},
       {.key = "loss_kind", .title = "as", .align = Align::left},
-      {.key = "pareto", .title = "best", .align = Align::left, .priority = 4},
+      {.key = "pareto", .title = {}},
       {.key = "loss_source", .title = "source", .align = Align::left, .priority = 5},
       {.key = "loss_of_this_model"},
   };
@@ -90,7 +90,10 @@ hwdb::Result<Outcome> cmd_quants(Session& session) {
     std::vector<Cell>& cells = table.rows.emplace_back();
     cells = {
         Cell("", row.recommended),
-        Cell(row.recommended ? ">" : "", hwdb::Json(), Tone::good),
+        Cell(row.recommended ? ">"
+             : row.pareto    ? "+"
+                             : "",
+             hwdb::Json(), Tone::good),
         Cell(row.quant, row.quant, row.recommended ? Tone::good : Tone::plain),
         Cell(fmt::format("{:.2f}", row.bits_per_weight), row.bits_per_weight),
         Cell(fmt::format("{:.1f}", plan.file_size.as_double() / hwdb::kGiB), plan.file_size.value),
@@ -103,8 +106,7 @@ hwdb::Result<Outcome> cmd_quants(Session& session) {
     cells.insert(cells.end(),
                  {Cell(loss_text(row), row.loss ? hwdb::Json(*row.loss) : hwdb::Json()),
                   Cell(row.loss_kind == "perplexity" ? "ppl" : row.loss_kind, row.loss_kind),
-                  Cell(row.pareto ? "yes" : "", row.pareto), Cell(row.loss_source),
-                  Cell("", row.loss_of_this_model)});
+                  Cell("", row.pareto), Cell(row.loss_source), Cell("", row.loss_of_this_model)});
   }
   head.tables.push_back(std::move(table));
   report.sections.push_back(std::move(head));
@@ -115,8 +117,8 @@ hwdb::Result<Outcome> cmd_quants(Session& session) {
   tail.lines.push_back({"recommendation", "", Cell("", reason)});
   if (!used.empty() && !options.quiet)
     tail.sentences.emplace_back(speed_columns_words(scenario.workload, used) +
-                                " Best: nothing smaller loses less. Loss: KLD, or the logarithm of "
-                                "the perplexity ratio (ppl).");
+                                " Loss: KLD, or the logarithm of the perplexity ratio (ppl).");
+  if (!options.quiet) tail.notes.emplace_back("+ nothing smaller or faster loses as little");
   if (borrowed) tail.notes.emplace_back("* measured on another model, named in the source");
   report.sections.push_back(std::move(tail));
   return outcome;

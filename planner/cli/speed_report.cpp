@@ -30,13 +30,13 @@ std::string sequences(std::uint32_t n) {
 
 std::string situation_words(const std::string& situation) {
   if (situation.empty()) return "of any kind";
-  if (situation == "plain") return "of one dense model on one GPU";
+  if (situation == "plain") return "dense models on one GPU";
   if (situation == "depth") return "behind a long context";
   if (situation == "several_gpus") return "on several GPUs";
-  if (situation == "experts") return "of models with experts";
+  if (situation == "experts") return "models with experts";
   if (situation == "offload") return "partly in RAM";
   if (situation == "cpu") return "on processors";
-  if (situation == "batch") return "of several sequences";
+  if (situation == "batch") return "several sequences";
   return situation;
 }
 
@@ -265,11 +265,10 @@ std::string request_words(const planner::Workload& w) {
 
 std::string band_words(const hwdb::SpeedAccuracyRow* accuracy, const planner::Estimate& estimate) {
   if (accuracy != nullptr) {
-    return fmt::format(
-        "{} published rows {}{} on {} devices, each left out of the fit: median error {}",
-        accuracy->rows, situation_words(accuracy->situation),
-        accuracy->backend.empty() ? "" : ", " + accuracy->backend + ",", accuracy->devices,
-        report::percent_text(accuracy->median_error));
+    return fmt::format("{} rows of {} devices left out of the fit ({}{}): median error {}",
+                       accuracy->rows, accuracy->devices, situation_words(accuracy->situation),
+                       accuracy->backend.empty() ? "" : ", " + accuracy->backend,
+                       report::percent_text(accuracy->median_error));
   }
   if (estimate.basis == hwdb::Basis::calibrated || estimate.basis == hwdb::Basis::measured)
     return "what calibrating this machine left unexplained";

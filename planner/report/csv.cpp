@@ -23,7 +23,8 @@ std::string field(const hwdb::Json& value) {
 }
 
 std::string field(const Cell& cell) {
-  return cell.value.is_null() ? escape_csv(cell.text, false) : field(cell.value);
+  if (!cell.value.is_null()) return field(cell.value);
+  return cell.text == "-" ? std::string() : escape_csv(cell.text, false);  // a dash means none
 }
 
 std::string table_csv(const Table& table) {
