@@ -381,16 +381,16 @@ Table list_accuracy(const hwdb::Catalog& catalog, const Filter& filter) {
       {.key = "backend", .title = "on", .align = Align::left},
       {.key = "rows", .title = {}},
       {.key = "devices", .title = {}},
-      {.title = "rows of", .unit = "devices"},
+      {.title = "rows of", .unit = "devices", .priority = 2},
       {.key = "median_error", .title = "error", .unit = "median"},
       {.key = "p90_error", .title = "error", .unit = "9 in 10"},
-      {.key = "device_median_error", .title = "error", .unit = "device"},
+      {.key = "device_median_error", .title = "error", .unit = "device", .priority = 1},
       {.key = "low", .title = {}},
       {.key = "high", .title = {}},
       {.title = "90 % band"},
-      {.key = "coverage", .title = "held"},
-      {.key = "naive_median_error", .title = "naive", .unit = "median"},
-      {.key = "naive_p90_error", .title = "naive", .unit = "9 in 10"},
+      {.key = "coverage", .title = "held", .priority = 3},
+      {.key = "naive_median_error", .title = "naive", .unit = "median", .priority = 4},
+      {.key = "naive_p90_error", .title = "naive", .unit = "9 in 10", .priority = 4},
   };
   add_origin_columns(&table);
   const auto percent = [](double share) { return Cell(report::percent_text(share), share); };

@@ -168,8 +168,8 @@ Section why_section(const char* title, const std::vector<planner::TimeTerm>& ter
       {.title = "what", .align = Align::left},
       {.title = "on", .align = Align::left, .priority = 1},
       {.title = "amount"},
-      {.title = "/ ceiling"},
-      {.title = "x reached"},
+      {.title = "/ ceiling", .priority = 2},
+      {.title = "x reached", .priority = 2},
       {.title = "= ms"},
       {.title = "of all"},
   };
