@@ -22,8 +22,8 @@ struct OneCard : Case {
 };
 
 TEST(SpeedAtDepths, TheCacheIsReadAsDeepAsAsked) {
-  const OneCard c;
-  const Placement placement = make_plan(c.inputs)->placement;
+  OneCard c;
+  const Placement placement = c.plan()->placement;
   const std::vector<double> depths = {0, 4096, 8192};
   const auto speeds = speed_at_depths(c.inputs, placement, depths);
   ASSERT_TRUE(speeds);
@@ -45,7 +45,7 @@ TEST(SpeedAtBatches, WeightsAreReadOnceForAll) {
   OneCard c;
   c.inputs.workload.n_prompt = 1000;
   c.inputs.workload.n_gen = 200;
-  const Plan plan = *make_plan(c.inputs);
+  const Plan plan = *c.plan();
   const std::vector<std::uint32_t> counts = {1, 8};
   const auto speeds = speed_at_batches(c.inputs, plan.placement, counts);
   ASSERT_TRUE(speeds);
