@@ -32,7 +32,7 @@ constexpr std::array kInspectExamples = {
 };
 constexpr std::array kListExamples = {
     Examples("tokwatt list gpus 4090        tables: gpus cpus models quants tariffs"),
-    Examples("                              apis links systems machines"),
+    Examples("                              apis links systems accuracy machines"),
     Examples("tokwatt list models qwen"),
     Examples("tokwatt list tariffs --format csv"),
 };
