@@ -111,7 +111,8 @@ Result<Outcome> verify_speed(Session& session) {
   auto told = read_speed_source(session, source);
   if (!told) return told.error();
   if (told->readings.empty()) {
-    return Error{"check.not_met", "it tells no speed of a prompt or an answer alone", source, {}};
+    return Error{"llama_bench.no_speed", "it tells no speed of a prompt or an answer alone", source,
+                 "let llama-bench time them apart, with -p and -n"};
   }
   Comparer comparer(session, source);
   std::vector<planner::SpeedComparison> comparisons;
