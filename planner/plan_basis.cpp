@@ -192,9 +192,26 @@ TypeMix mix_of(const std::vector<hwdb::ModelCosts::TypeShare>& shares,
   return mix;
 }
 
-// The factors and this model's types in bytes and FLOPs per second.
-void set_rates(const hwdb::ModelCosts& model, const RunSettings& settings, DeviceRates* d) {
-  const DeviceFactors& f = *d->factors;
+// Outputs of one pass over all sequences: the last token of each, and what was drafted behind it.
+double outputs_of_all(const RunSettings& settings) {
+  const double drafted = settings.draft.active() ? settings.draft.n_max : 0;
+  return std::max(1u, settings.n_seq) * (1 + drafted);
+}
+
+// Tokens of a micro-batch whose logits get room: llama-server, since 2026-05-30, keeps them for the
+// last token of each sequence; other programs, and the builds that others ship, for all.
+std::uint32_t outputs_of(const RunSettings& settings, std::uint32_t n_tokens) {
+  if (settings.n_outputs) return std::min(*settings.n_outputs, n_tokens);
+  if (settings.runtime != hwdb::Runtime::llama_cpp) return n_tokens;
+  return static_cast<std::uint32_t>(
+      std::min<double>(outputs_of_all(settings), std::max(n_tokens, 1u)));
+}
+
+}  // namespace
+
+void use_factors(const DeviceFactors& f, const hwdb::ModelCosts& model, const RunSettings& settings,
+                 DeviceRates* d) {
+  d->factors = &f;
   const auto role = [&](const std::vector<hwdb::ModelCosts::TypeShare>& shares, double read_share,
                         double matmul_share) {
     const TypeMix mix = mix_of(shares, f);
@@ -214,23 +231,6 @@ void set_rates(const hwdb::ModelCosts& model, const RunSettings& settings, Devic
   d->attention = d->peak * f.attention;
   d->activation = d->bandwidth * f.activation;
 }
-
-// Outputs of one pass over all sequences: the last token of each, and what was drafted behind it.
-double outputs_of_all(const RunSettings& settings) {
-  const double drafted = settings.draft.active() ? settings.draft.n_max : 0;
-  return std::max(1u, settings.n_seq) * (1 + drafted);
-}
-
-// Tokens of a micro-batch whose logits get room: llama-server, since 2026-05-30, keeps them for the
-// last token of each sequence; other programs, and the builds that others ship, for all.
-std::uint32_t outputs_of(const RunSettings& settings, std::uint32_t n_tokens) {
-  if (settings.n_outputs) return std::min(*settings.n_outputs, n_tokens);
-  if (settings.runtime != hwdb::Runtime::llama_cpp) return n_tokens;
-  return static_cast<std::uint32_t>(
-      std::min<double>(outputs_of_all(settings), std::max(n_tokens, 1u)));
-}
-
-}  // namespace
 
 double visible_cells(double depth, double n, double window) {
   if (window <= 0) return n * depth + n * (n + 1) / 2;
@@ -344,8 +344,9 @@ hwdb::Result<PlanBasis> prepare(const PlanInputs& inputs) {
   basis.batch = std::max(1u, w.batch);
   basis.host = host_rates(inputs, assumptions);
   add_gpus(inputs, assumptions, &basis);
-  set_rates(*inputs.model, inputs.settings, &basis.host);
-  for (DeviceRates& gpu : basis.gpus) set_rates(*inputs.model, inputs.settings, &gpu);
+  use_factors(*basis.host.factors, *inputs.model, inputs.settings, &basis.host);
+  for (DeviceRates& gpu : basis.gpus)
+    use_factors(*gpu.factors, *inputs.model, inputs.settings, &gpu);
   add_layers(inputs, &basis);
   basis.output_buffer = outputs_of_all(inputs.settings) *
                         static_cast<double>(inputs.model->shape.n_vocab) * sizeof(float);

@@ -30,6 +30,9 @@ class Fit {
   FitResult run() {
     FitResult result;
     for (const Parameter& p : problem_.parameters) result.values.push_back(p.prior);
+    if (problem_.start.size() == result.values.size()) {
+      for (const std::uint32_t i : free_) result.values[i] = problem_.start[i];
+    }
     std::vector<double> residuals = residuals_at(result.values);
     double cost = cost_of(result.values, residuals);
     double damping = 1e-3;

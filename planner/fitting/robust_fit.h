@@ -27,6 +27,7 @@ struct FitProblem {
   /// Parameters that a row depends on; rows that are missing here depend on all.
   std::vector<std::vector<std::uint32_t>> touches;
   std::vector<double> noise_sd;  // of each row's residual
+  std::vector<double> start;     // of the values; empty: the priors
   /// Residuals beyond this many noise deviations count as linear (Huber); 0: all as squares.
   double huber = 1.5;
 };
