@@ -304,6 +304,9 @@ const std::vector<DefaultRow>& Catalog::defaults() const {
 const std::vector<SpeedFactorRow>& Catalog::speed_factors() const {
   return tables_->get(&RowTables::speed_factors);
 }
+const std::vector<SpeedAccuracyRow>& Catalog::speed_accuracy() const {
+  return tables_->get(&RowTables::speed_accuracy);
+}
 
 const std::vector<ScoreRow>& Catalog::scores() const {
   std::call_once(tables_->scores_made, [&] {

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "hwdb/model.h"
@@ -13,6 +14,24 @@
 namespace hwdb {
 
 enum class Runtime { llama_cpp, ollama, lmstudio, vllm, mlx, tokwatt };
+/// As flags, scenarios and records write it: "llama.cpp".
+constexpr std::string_view to_string(Runtime runtime) {
+  switch (runtime) {
+    case Runtime::llama_cpp:
+      return "llama.cpp";
+    case Runtime::ollama:
+      return "ollama";
+    case Runtime::lmstudio:
+      return "lmstudio";
+    case Runtime::vllm:
+      return "vllm";
+    case Runtime::mlx:
+      return "mlx";
+    case Runtime::tokwatt:
+      return "tokwatt";
+  }
+  return "";
+}
 
 /// The cache type that every runtime starts with.
 inline const TensorType kDefaultCacheType = tensor_type("F16");

@@ -206,7 +206,11 @@ void CostSum::add_arithmetic(const PlannedTensor& tensor) {
   costs_.output_flops_per_token += flops.output;
   LayerCosts* layer = layer_of(tensor);
   if (layer == nullptr) return;
-  if (!is_looked_up(tensor) && is_product(tensor.info)) ++layer->n_matmuls;
+  if (!is_looked_up(tensor) && is_product(tensor.info)) {
+    ++layer->n_matmuls;
+    const double ends = static_cast<double>(tensor.info.ne[0]) + static_cast<double>(tensor.info.ne[1]);
+    layer->activations_per_token += routed ? ends * std::max(1u, shape.n_experts_used) : ends;
+  }
   layer->expert_flops_per_token += flops.experts;
   layer->dense_flops_per_token += flops.dense;
   if (tensor.role == TensorRole::attention) layer->mixing_flops_per_token += flops.dense;
@@ -265,18 +269,36 @@ ModelCosts::RepackBytes repack_bytes(const ModelShape& shape,
   return sum;
 }
 
+void add_share(const TensorInfo& info, std::vector<ModelCosts::TypeShare>* shares) {
+  auto share = std::ranges::find(*shares, info.type, &ModelCosts::TypeShare::type);
+  if (share == shares->end()) {
+    shares->push_back({info.type, 0});
+    share = shares->end() - 1;
+  }
+  share->bytes += info.bytes;  // bounded by the total, which is checked
+}
+
 std::vector<ModelCosts::TypeShare> type_shares(const std::vector<PlannedTensor>& tensors) {
   std::vector<ModelCosts::TypeShare> shares;
-  for (const PlannedTensor& tensor : tensors) {
-    auto share = std::ranges::find(shares, tensor.info.type, &ModelCosts::TypeShare::type);
-    if (share == shares.end()) {
-      shares.push_back({tensor.info.type, 0});
-      share = shares.end() - 1;
-    }
-    share->bytes += tensor.info.bytes;  // bounded by the total, which is checked
-  }
+  for (const PlannedTensor& tensor : tensors) add_share(tensor.info, &shares);
   std::ranges::stable_sort(shares, std::ranges::greater{}, &ModelCosts::TypeShare::bytes);
   return shares;
+}
+
+ModelCosts::RoleTypes role_types(const ModelShape& shape, const std::vector<PlannedTensor>& tensors,
+                                 bool tied) {
+  ModelCosts::RoleTypes types;
+  for (const PlannedTensor& tensor : tensors) {
+    if (is_draft_tensor(shape, tensor)) continue;
+    const TensorRole role = tensor.role;
+    const bool block = role == TensorRole::attention || role == TensorRole::dense_ffn;
+    if (block && is_in_layer(tensor)) add_share(tensor.info, &types.layers);
+    if (role == TensorRole::routed_experts && is_in_layer(tensor))
+      add_share(tensor.info, &types.experts);
+    if (role == TensorRole::output || (tied && role == TensorRole::token_embedding))
+      add_share(tensor.info, &types.output);
+  }
+  return types;
 }
 
 bool stays_16_bit(const PlannedTensor& tensor, bool tables_too) {
@@ -327,6 +349,7 @@ Result<ModelCosts> model_costs(const ModelShape& shape, std::string quant,
   auto costs = sum.finish(file_bytes);
   if (!costs) return costs;
   costs->types = type_shares(tensors);
+  costs->role_types = role_types(shape, tensors, costs->output_is_tied);
   costs->repack = repack_bytes(shape, tensors);
   costs->sizes_only = !shape.known_architecture;
   return costs;

@@ -27,6 +27,8 @@ struct LayerCosts {
       0;                        // 2 * n_heads * (head_dim_k + head_dim_v); MLA: on the latent
   std::uint32_t window = 0;     // cells seen at most; 0: all
   std::uint32_t n_matmuls = 0;  // matrix products, for dispatch overhead
+  /// Numbers that a token's products take and give, which travel through memory between them.
+  double activations_per_token = 0;
 };
 
 /// Bytes of 256 weights in the largest matrix of each kind: what a GPU needs room for when it
@@ -61,6 +63,12 @@ struct ModelCosts {
     std::uint64_t bytes;
   };
   std::vector<TypeShare> types;  // largest first; formats outside GGUF: their 16-bit part alone
+  /// The same by what reads them, for rates that depend on the type; formats outside GGUF: none.
+  struct RoleTypes {
+    std::vector<TypeShare> layers;  // attention and dense FFN
+    std::vector<TypeShare> experts;
+    std::vector<TypeShare> output;  // a tied table counts here
+  } role_types;
   /// Matrices outside the embedding that llama.cpp's CPU backend copies into another layout when it
   /// has all of the model, by instruction set; the rest is used from the file's pages.
   struct RepackBytes {

@@ -365,20 +365,46 @@ void fields(V& v, DefaultRow& r) {
 template <class V>
 void fields(V& v, SpeedFactorRow& r) {
   v("id", r.id);
+  v("runtime", r.runtime);
   v("backend", r.backend);
   v("vendor", r.vendor);
   v("arch", r.arch);
   v("form", r.form);
-  v("decode_mbu_low", r.decode_mbu_low);
-  v("decode_mbu_likely", r.decode_mbu_likely);
-  v("decode_mbu_high", r.decode_mbu_high);
-  v("prefill_mfu_low", r.prefill_mfu_low);
-  v("prefill_mfu_likely", r.prefill_mfu_likely);
-  v("prefill_mfu_high", r.prefill_mfu_high);
-  v("overhead_s_per_layer", r.overhead_s_per_layer);
+  v("tensor_type", r.tensor_type);
+  v("read", r.read);
+  v("vector", r.vector);
+  v("cache_read", r.cache_read);
+  v("matmul", r.matmul);
+  v("attention", r.attention);
+  v("activation", r.activation);
+  v("expert_read", r.expert_read);
+  v("expert_matmul", r.expert_matmul);
+  v("half_tokens", r.half_tokens);
+  v("product_s", r.product_s);
+  v("pass_s", r.pass_s);
+  v("ln_errors", r.ln_errors);
   v("decode_rows", r.decode_rows);
   v("prefill_rows", r.prefill_rows);
   v("devices", r.devices);
+  fields(v, r.origin);
+}
+
+template <class V>
+void fields(V& v, SpeedAccuracyRow& r) {
+  v("id", r.id);
+  v("phase", r.phase);
+  v("backend", r.backend);
+  v("situation", r.situation);
+  v("rows", r.rows);
+  v("devices", r.devices);
+  v("median_error", r.median_error);
+  v("p90_error", r.p90_error);
+  v("device_median_error", r.device_median_error);
+  v("low", r.low);
+  v("high", r.high);
+  v("coverage", r.coverage);
+  v("naive_median_error", r.naive_median_error);
+  v("naive_p90_error", r.naive_p90_error);
   fields(v, r.origin);
 }
 

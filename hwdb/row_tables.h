@@ -34,6 +34,7 @@ struct RowTables {
   std::vector<PsuRow> psus;
   std::vector<DefaultRow> defaults;
   std::vector<SpeedFactorRow> speed_factors;
+  std::vector<SpeedAccuracyRow> speed_accuracy;
 };
 
 /// Where a table lies below hwdb/data: one file, or a folder whose *.json are read in the order of
@@ -63,7 +64,8 @@ inline constexpr auto kTables = std::make_tuple(
     TableInfo{"power/points.json", &RowTables::power_points},
     TableInfo{"power/psu.json", &RowTables::psus},
     TableInfo{"power/defaults.json", &RowTables::defaults},
-    TableInfo{"speed_factors.json", &RowTables::speed_factors});
+    TableInfo{"speed/factors.json", &RowTables::speed_factors},
+    TableInfo{"speed/accuracy.json", &RowTables::speed_accuracy});
 
 /// Calls the macro `M` with each row struct: for instantiating templates.
 #define HWDB_FOR_EACH_ROW(M) \
@@ -86,7 +88,8 @@ inline constexpr auto kTables = std::make_tuple(
   M(PowerPointRow)           \
   M(PsuRow)                  \
   M(DefaultRow)              \
-  M(SpeedFactorRow)
+  M(SpeedFactorRow)          \
+  M(SpeedAccuracyRow)
 
 inline constexpr std::size_t kTableCount = std::tuple_size_v<decltype(kTables)>;
 

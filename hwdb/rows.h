@@ -296,17 +296,35 @@ struct DefaultRow {
   RowOrigin origin;
 };
 
-/// What share of a ceiling a class of device reaches: decode of its memory bandwidth (MBU), prefill
-/// of its arithmetic peak (MFU), with the quantiles of the measured rows they were taken from. The
-/// first row that matches, most specific first, counts.
+/// What a class of devices reaches of its ceilings, as one factor of a product: a device's figure is
+/// the product over all rows that match it, from the row without a class (absolute values) to the
+/// most special ones (multipliers). planner/device_factors.h says what each figure means.
 struct SpeedFactorRow {
   std::string id;
-  std::string backend, vendor, arch,
-      form;  // "" matches all; form: discrete, integrated, unified, laptop, cpu
-  double decode_mbu_low = 0, decode_mbu_likely = 0, decode_mbu_high = 0;
-  double prefill_mfu_low = 0, prefill_mfu_likely = 0, prefill_mfu_high = 0;
-  double overhead_s_per_layer = 0;  // dispatch and synchronisation, decode
-  std::uint32_t decode_rows = 0, prefill_rows = 0, devices = 0;
+  std::string runtime, backend, vendor, arch, form;  // "" matches all
+  std::string tensor_type;                           // "" : not of one type of weights
+  std::optional<double> read, vector, cache_read, matmul, attention, activation, expert_read,
+      expert_matmul, half_tokens, product_s, pass_s;
+  /// Standard error of the natural logarithm of each figure, in the order of the figures present.
+  std::vector<double> ln_errors;
+  std::uint32_t decode_rows = 0, prefill_rows = 0, devices = 0;  // that it was fitted to
+  RowOrigin origin;
+};
+
+/// How far published speeds lay from what the factors predict when the whole device is left out of
+/// their fit: what bands are made of. The row that says most (situation, then backend) counts.
+struct SpeedAccuracyRow {
+  std::string id;
+  std::string phase;      // decode, prefill
+  std::string backend;    // "" any
+  std::string situation;  // plain, depth, several_gpus, experts, offload, cpu, batch; "" any
+  std::uint32_t rows = 0, devices = 0;
+  double median_error = 0, p90_error = 0;  // |measured / predicted - 1|
+  double device_median_error = 0;          // median over devices of each one's median error
+  double low = 0, high = 0;                // measured over predicted: the ends of a 90 % band
+  double coverage = 0;                     // share of left-out rows inside the band
+  /// Of bandwidth / bytes x one constant (prefill: peak / FLOPs x one), on the same rows.
+  std::optional<double> naive_median_error, naive_p90_error;
   RowOrigin origin;
 };
 

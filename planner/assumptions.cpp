@@ -7,7 +7,8 @@ namespace planner {
 
 Assumptions assumptions_from(const hwdb::Catalog& catalog) {
   Assumptions a;
-  a.speed_factors = &catalog.speed_factors();
+  a.class_factors = std::make_shared<const ClassFactors>(&catalog.speed_factors());
+  a.speed_accuracy = &catalog.speed_accuracy();
   const auto take = [&](const char* id, double* value) {
     for (const hwdb::DefaultRow& row : catalog.defaults())
       if (row.id == id) *value = row.value;
@@ -29,19 +30,6 @@ Assumptions assumptions_from(const hwdb::Catalog& catalog) {
     break;
   }
   return a;
-}
-
-const hwdb::SpeedFactorRow& fallback_factor() {
-  static const hwdb::SpeedFactorRow row = [] {
-    hwdb::SpeedFactorRow r;
-    r.id = "fallback";
-    r.decode_mbu_low = 0.3, r.decode_mbu_likely = 0.55, r.decode_mbu_high = 0.85;
-    r.prefill_mfu_low = 0.08, r.prefill_mfu_likely = 0.25, r.prefill_mfu_high = 0.5;
-    r.overhead_s_per_layer = 2e-5;
-    r.origin.source = {"assumed: no measured device of any class matches"};
-    return r;
-  }();
-  return row;
 }
 
 }  // namespace planner

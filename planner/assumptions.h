@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -8,6 +9,7 @@
 #include "hwdb/machine.h"
 #include "hwdb/rows.h"
 #include "hwdb/units.h"
+#include "planner/class_factors.h"
 
 namespace planner {
 
@@ -16,8 +18,12 @@ namespace planner {
 /// The members' initial values are the ones of a program without a catalogue (tests, benchmarks)
 /// and equal the catalogue's defaults.
 struct Assumptions {
-  /// Class factors, most specific first; null or empty: `fallback_factor` for every device.
-  const std::vector<hwdb::SpeedFactorRow>* speed_factors = nullptr;
+  /// Class factors; null: the initial values of DeviceFactors for every device.
+  std::shared_ptr<const ClassFactors> class_factors;
+  /// How far published speeds lay from what those factors predict; null: `band_unknown` for all.
+  const std::vector<hwdb::SpeedAccuracyRow>* speed_accuracy = nullptr;
+  /// Measured over predicted, 5 % and 95 %, where no row speaks. Judgements.
+  double band_unknown_low = 0.5, band_unknown_high = 1.6;
 
   /// Device memory that a process holds before its first buffer: driver context and kernels' code.
   /// Judgements, not measurements; llama.cpp shows it as "unaccounted".
@@ -40,11 +46,6 @@ struct Assumptions {
   /// Arithmetic peak of a device of which only the bandwidth is known, FLOPs per byte. A judgement
   /// on the low side of what is sold.
   double flops_per_byte = 40;
-  /// Routed experts reach t / (t + this) of the prefill MFU of dense matrices when an expert gets t
-  /// tokens of a micro-batch. From the rows with experts that the class factors were fitted to.
-  double expert_half_tokens = 32;
-  /// Dispatches of a layer with routed experts, in dense layers. From the same rows.
-  double expert_layer_dispatches = 2;
 
   /// Share of the power limit that a GPU draws (power.json, defaults).
   double decode_fraction_memory_bound = 0.9, decode_fraction_small_model = 0.55,
@@ -69,8 +70,5 @@ struct Assumptions {
 /// The catalogue's class factors, power defaults and power supplies. The catalogue must outlive the
 /// result.
 Assumptions assumptions_from(const hwdb::Catalog& catalog);
-
-/// What matches a device when no row does: wide, and assumed.
-const hwdb::SpeedFactorRow& fallback_factor();
 
 }  // namespace planner

@@ -20,6 +20,8 @@ struct DeviceFactors {
   double matmul = 0.3;      // peak: products with many tokens
   double attention = 0.2;   // peak: attention of a prompt
   double activation = 0.5;  // bandwidth: activations between the products
+  double expert_read = 0.8;    // routed experts: `read` times this
+  double expert_matmul = 0.7;  // routed experts: `matmul` times this
   double half_tokens = 30;  // tokens of a pass at which products reach half of `matmul`
   double product_s = 5e-6;  // seconds of each product of a pass, whatever its size: dispatch, sync
   double pass_s = 1e-4;     // seconds of each pass, whatever it holds
@@ -40,13 +42,15 @@ struct FactorField {
   std::string_view name;
   double DeviceFactors::*member;
 };
-inline constexpr std::array<FactorField, 9> kFactorFields = {{
+inline constexpr std::array<FactorField, 11> kFactorFields = {{
     {"read", &DeviceFactors::read},
     {"vector", &DeviceFactors::vector},
     {"cache_read", &DeviceFactors::cache_read},
     {"matmul", &DeviceFactors::matmul},
     {"attention", &DeviceFactors::attention},
     {"activation", &DeviceFactors::activation},
+    {"expert_read", &DeviceFactors::expert_read},
+    {"expert_matmul", &DeviceFactors::expert_matmul},
     {"half_tokens", &DeviceFactors::half_tokens},
     {"product_s", &DeviceFactors::product_s},
     {"pass_s", &DeviceFactors::pass_s},

@@ -55,8 +55,7 @@ double decode_fraction(const hwdb::GpuInfo& gpu, const PlanBasis& basis,
   double reading = 0, total = 0;
   for (const TimeTerm& term : speed.decode_terms) {
     total += term.seconds;
-    if (term.kind == TimeTerm::Kind::weights || term.kind == TimeTerm::Kind::cache)
-      reading += term.seconds;
+    if (term.bound == Bound::memory) reading += term.seconds;
   }
   const double share = total > 0 ? reading / total : 1;
   // Linear between half of the time, where the small models of the power table lie, and nearly all.

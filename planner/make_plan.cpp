@@ -36,6 +36,30 @@ hwdb::Result<Plan> make_plan(const PlanInputs& inputs) {
   return plan;
 }
 
+hwdb::Result<std::vector<SpeedAtDepth>> speed_at_depths(const PlanInputs& inputs,
+                                                        const Placement& placement,
+                                                        std::span<const double> depths) {
+  // One micro-batch of a prompt, and one token: neither changes its depth by much.
+  PlanInputs one = inputs;
+  std::vector<SpeedAtDepth> speeds;
+  for (const double depth : depths) {
+    SpeedAtDepth at;
+    at.depth = depth;
+    one.workload.depth = depth;
+    one.workload.cached_fraction = 0;
+    one.workload.n_prompt = std::min(inputs.settings.n_ubatch, inputs.settings.n_batch);
+    const auto prompt = prepare_all(one);
+    if (!prompt) return prompt.error();
+    at.prefill_tok_per_s = estimate_speed(*prompt, placement).prefill_tok_per_s;
+    one.workload.n_prompt = one.workload.n_gen = 0;
+    const auto answer = prepare_all(one);
+    if (!answer) return answer.error();
+    at.decode_tok_per_s = estimate_speed(*answer, placement).decode_tok_per_s;
+    speeds.push_back(at);
+  }
+  return speeds;
+}
+
 std::uint64_t largest_context(const PlanInputs& inputs, Fits at_least, std::uint64_t limit) {
   constexpr std::uint64_t kStep = 256;
   const std::uint64_t n_seq = std::max(1u, inputs.settings.n_seq);

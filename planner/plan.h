@@ -10,6 +10,7 @@
 
 #include "hwdb/machine.h"
 #include "hwdb/provenance.h"
+#include "hwdb/rows.h"
 #include "hwdb/units.h"
 #include "planner/scenario.h"
 
@@ -87,18 +88,31 @@ std::string_view to_string(Bound bound);
 
 /// One addend of a time, for --why: seconds and the figures it is made of.
 struct TimeTerm {
-  enum class Kind { weights, cache, attention, matmul, link, dispatch, host_weights, host_matmul };
+  enum class Kind {
+    weights,      // of the layers, without routed experts
+    experts,      // routed experts
+    output,       // the vocabulary's matrix
+    cache,        // attention
+    activations,  // between the products
+    link,         // transfers between devices
+    dispatch,     // of products
+    pass,         // of a whole pass
+  };
   Kind kind = Kind::weights;
-  std::int32_t device = -1;  // index into the machine's GPUs; -1: host
-  double amount = 0;         // bytes or FLOPs or dispatches
-  double rate = 0;           // per second, after the factor
-  double factor = 1;         // achieved share of the peak (MBU or MFU)
+  Bound bound = Bound::memory;  // memory and link: amount in bytes; compute: FLOPs; else a number
+  std::int32_t device = -1;     // index into the machine's GPUs; -1: host
+  double amount = 0;
+  double rate = 0;    // amount per second
+  double factor = 1;  // achieved share of the ceiling (bandwidth or peak)
   double seconds = 0;
 };
 
 struct SpeedEstimate {
   Estimate prefill_tok_per_s, decode_tok_per_s;  // of the whole batch together
   Bound prefill_bound = Bound::compute, decode_bound = Bound::memory;
+  /// Where the bands come from: rows of the catalogue that the plan was made with; null: from the
+  /// machine's own calibration, or from nothing.
+  const hwdb::SpeedAccuracyRow *prefill_accuracy = nullptr, *decode_accuracy = nullptr;
   Estimate ttft_s;
   Estimate request_s;  // one request of the workload: its new prompt tokens and its answer
   std::vector<TimeTerm> prefill_terms,

@@ -8,7 +8,7 @@
 #include <utility>
 
 #include "hwdb/tensor_traits.h"
-#include "planner/speed_factor.h"
+#include "planner/class_factors.h"
 
 namespace planner {
 namespace {
@@ -54,12 +54,33 @@ double rated_bandwidth(const hwdb::Sourced<hwdb::BytesPerSecond>& bandwidth, dou
   return bandwidth.basis == Basis::measured ? value / read_share : value;
 }
 
-DeviceRates rates_of(const Assumptions& assumptions, const GpuInfo& gpu, GpuInfo::Backend backend,
-                     std::int32_t index) {
+// "tokwatt" has factors of its own; all others build on llama.cpp or are taken to be as fast.
+std::string_view runtime_word(hwdb::Runtime runtime) {
+  return runtime == hwdb::Runtime::tokwatt ? "tokwatt" : "llama.cpp";
+}
+
+void set_factors(const Assumptions& assumptions, const DeviceClass& device, DeviceRates* d) {
+  static const DeviceFactors kDefaults;
+  d->factors = assumptions.class_factors ? &assumptions.class_factors->of(device) : &kDefaults;
+  d->basis = assumptions.class_factors ? Basis::modelled : Basis::assumed;
+}
+
+// Factors of this very machine go before those of a class, and bring their own ceilings.
+void set_calibration(const Calibration* calibration, DeviceRates* d) {
+  if (calibration == nullptr) return;
+  d->calibration = calibration;
+  d->factors = &calibration->factors;
+  d->bandwidth = calibration->bandwidth_bytes_per_s;
+  d->peak = calibration->peak_flops_per_s;
+  d->basis = Basis::calibrated;
+}
+
+DeviceRates rates_of(const PlanInputs& inputs, const Assumptions& assumptions, const GpuInfo& gpu,
+                     GpuInfo::Backend backend, std::int32_t index) {
   DeviceRates d;
   d.gpu = index;
-  d.factor = &factor_of(assumptions, gpu, backend);
-  d.basis = d.factor == &fallback_factor() ? Basis::assumed : Basis::modelled;
+  const std::string_view runtime = runtime_word(inputs.settings.runtime);
+  set_factors(assumptions, class_of(runtime, gpu, backend), &d);
   if (gpu.bandwidth) {
     d.bandwidth = rated_bandwidth(*gpu.bandwidth, gpu.kind == GpuInfo::Kind::discrete
                                                       ? assumptions.read_share_discrete
@@ -71,6 +92,9 @@ DeviceRates rates_of(const Assumptions& assumptions, const GpuInfo& gpu, GpuInfo
     d.peak = d.bandwidth * assumptions.flops_per_byte;
     d.basis = Basis::assumed;
   }
+  set_calibration(find_calibration(inputs.calibrations, hwdb::to_string(inputs.settings.runtime),
+                                   to_string(backend), gpu.name),
+                  &d);
   d.shares_host_memory = gpu.kind != GpuInfo::Kind::discrete;
   d.fuses = backend == GpuInfo::Backend::cuda || backend == GpuInfo::Backend::rocm;
   d.host_link = d.shares_host_memory ? 0 : gpu.host_link.value.value;
@@ -79,15 +103,17 @@ DeviceRates rates_of(const Assumptions& assumptions, const GpuInfo& gpu, GpuInfo
   return d;
 }
 
-DeviceRates host_rates(const Assumptions& assumptions, const hwdb::Machine& machine,
-                       const RunSettings& settings) {
+DeviceRates host_rates(const PlanInputs& inputs, const Assumptions& assumptions) {
+  const hwdb::Machine& machine = *inputs.machine;
+  const RunSettings& settings = inputs.settings;
   DeviceRates d;
-  d.factor = &cpu_factor(assumptions, machine);
-  d.basis = weaker(d.factor == &fallback_factor() ? Basis::assumed : Basis::modelled,
-                   machine.memory.bandwidth.basis);
+  set_factors(assumptions, cpu_class_of(runtime_word(settings.runtime), machine), &d);
+  d.basis = weaker(d.basis, machine.memory.bandwidth.basis);
   d.bandwidth = rated_bandwidth(machine.memory.bandwidth, assumptions.read_share_shared);
   bool assumed = false;
   d.peak = cpu_peak(machine, &assumed).value;
+  set_calibration(
+      find_calibration(inputs.calibrations, hwdb::to_string(settings.runtime), "cpu", ""), &d);
   if (settings.n_threads && machine.cpu.cores > *settings.n_threads) {
     // Few threads compute in proportion; memory is already full with half of the cores.
     const double share = static_cast<double>(*settings.n_threads) / machine.cpu.cores;
@@ -109,7 +135,8 @@ void add_gpus(const PlanInputs& inputs, const Assumptions& assumptions, PlanBasi
   basis->gpus.reserve(gpus.size());
   const GpusInUse used = gpus_in_use(settings, *inputs.machine);
   for (const std::size_t i : used.list()) {
-    basis->gpus.push_back(rates_of(assumptions, gpus[i], settings.backend.value_or(gpus[i].backend),
+    basis->gpus.push_back(rates_of(inputs, assumptions, gpus[i],
+                                   settings.backend.value_or(gpus[i].backend),
                                    static_cast<std::int32_t>(i)));
   }
 }
@@ -138,7 +165,53 @@ void add_layers(const PlanInputs& inputs, PlanBasis* basis) {
     s.prefill_attention_flops =
         before.prefill_attention_flops + layer.attention_flops_per_token_and_cell * prefill_cells;
     s.moe_layers = before.moe_layers + (layer.expert_bytes > 0 ? 1 : 0);
+    s.products = before.products + layer.n_matmuls;
+    s.activations = before.activations + layer.activations_per_token * sizeof(float);
   }
+}
+
+// How much longer a mix of types takes than its bytes (or its weights) alone would: the mean of the
+// reciprocal multipliers. 1 for types that are not told.
+struct TypeMix {
+  double read = 1, vector = 1, matmul = 1;
+};
+TypeMix mix_of(const std::vector<hwdb::ModelCosts::TypeShare>& shares, const DeviceFactors& factors) {
+  TypeMix mix;
+  if (factors.types.empty()) return mix;
+  double bytes = 0, weights = 0, read = 0, vector = 0, matmul = 0;
+  for (const auto& share : shares) {
+    const hwdb::TensorFormat& format = hwdb::format_of(share.type);
+    const auto b = static_cast<double>(share.bytes);
+    const double w = b * format.block_weights / format.block_bytes;
+    const DeviceFactors::OfType& of = factors.of(share.type);
+    bytes += b, weights += w;
+    read += b / of.read, vector += w / of.vector, matmul += w / of.matmul;
+  }
+  if (bytes > 0 && weights > 0) mix = {read / bytes, vector / weights, matmul / weights};
+  return mix;
+}
+
+// The factors and this model's types in bytes and FLOPs per second.
+void set_rates(const hwdb::ModelCosts& model, const RunSettings& settings, DeviceRates* d) {
+  const DeviceFactors& f = *d->factors;
+  const auto role = [&](const std::vector<hwdb::ModelCosts::TypeShare>& shares, double read_share,
+                        double matmul_share) {
+    const TypeMix mix = mix_of(shares, f);
+    return DeviceRates::Role{d->bandwidth * f.read * read_share / mix.read,
+                             d->peak * f.vector / mix.vector,
+                             d->peak * f.matmul * matmul_share / mix.matmul};
+  };
+  d->dense = role(model.role_types.layers, 1, 1);
+  if (model.shape.n_experts > 0)
+    d->experts = role(model.role_types.experts, f.expert_read, f.expert_matmul);
+  d->output = role(model.role_types.output, 1, 1);
+  d->cache_read = d->bandwidth * f.cache_read;
+  if (!f.types.empty()) {
+    const auto k = cache_type(settings.cache_type_k), v = cache_type(settings.cache_type_v);
+    if (k && v) d->cache_read *= 2 / (1 / f.of(*k).cache_read + 1 / f.of(*v).cache_read);
+  }
+  d->attention = d->peak * f.attention;
+  d->activation = d->bandwidth * f.activation;
 }
 
 // Outputs of one pass over all sequences: the last token of each, and what was drafted behind it.
@@ -268,8 +341,10 @@ hwdb::Result<PlanBasis> prepare(const PlanInputs& inputs) {
   basis.decode_depth =
       std::max(0.0, w.depth) + std::max(0.0, w.n_prompt) + std::max(0.0, w.n_gen) / 2;
   basis.batch = std::max(1u, w.batch);
-  basis.host = host_rates(assumptions, *inputs.machine, inputs.settings);
+  basis.host = host_rates(inputs, assumptions);
   add_gpus(inputs, assumptions, &basis);
+  set_rates(*inputs.model, inputs.settings, &basis.host);
+  for (DeviceRates& gpu : basis.gpus) set_rates(*inputs.model, inputs.settings, &gpu);
   add_layers(inputs, &basis);
   basis.output_buffer = outputs_of_all(inputs.settings) *
                         static_cast<double>(inputs.model->shape.n_vocab) * sizeof(float);

@@ -32,7 +32,17 @@ struct DeviceRates {
   double host_link = 0;   // bytes per second, one way; 0: none needed or unknown
   bool shares_host_memory = false;
   bool fuses = false;  // runs llama.cpp's CUDA backend, or ROCm, which is the same code
-  const hwdb::SpeedFactorRow* factor = nullptr;
+  const DeviceFactors* factors = nullptr;
+  /// Rates that the factors give with this model's tensor types, per second.
+  struct Role {
+    double read = 0;            // bytes
+    double vector = 0;          // FLOPs, few tokens
+    double matmul = 0;          // FLOPs, many tokens
+  };
+  Role dense, experts, output;
+  double cache_read = 0, activation = 0;  // bytes
+  double attention = 0;                   // FLOPs
+  const Calibration* calibration = nullptr;  // where the factors are this machine's own
   hwdb::Basis basis = hwdb::Basis::modelled;  // the weakest of its figures and of the factors
   double budget = 0;                          // bytes it can give
   double overhead = 0;                        // driver context, once the device is used
@@ -48,6 +58,8 @@ struct LayerSums {
   double decode_attention_flops = 0;         // of one token at `decode_depth`
   double prefill_attention_flops = 0;        // of all new prompt tokens
   double moe_layers = 0;
+  double products = 0;     // matrix products of a pass
+  double activations = 0;  // bytes of one token
 };
 
 /// What overrides move to one device, as sums over the first i layers, i = 0..n_layers.

@@ -2,70 +2,61 @@
 #include "planner/roofline.h"
 
 #include <algorithm>
+#include <cmath>
 
 namespace planner {
 namespace {
 
-struct Band {
-  double slow = 1, fast = 1;  // speeds, as shares of the likely one
-};
+using Kind = TimeTerm::Kind;
 
-Band band_of(const hwdb::SpeedFactorRow& factor, Phase phase) {
-  const bool decode = phase == Phase::decode;
-  const double likely = decode ? factor.decode_mbu_likely : factor.prefill_mfu_likely;
-  const double low = decode ? factor.decode_mbu_low : factor.prefill_mfu_low;
-  const double high = decode ? factor.decode_mbu_high : factor.prefill_mfu_high;
-  if (likely <= 0) return {};
-  return {std::clamp(low / likely, 0.01, 1.0), std::max(1.0, high / likely)};
+double together(double moving, double computing) {
+  if (computing <= 0) return moving;
+  if (moving <= 0) return computing;
+  const double a = moving * moving, b = computing * computing;
+  return std::sqrt(std::sqrt(a * a + b * b));
 }
 
 struct Piece {
+  Kind kind = Kind::weights;
   double bytes = 0, flops = 0;
-  double mfu = 1;
-  TimeTerm::Kind memory_kind = TimeTerm::Kind::weights, compute_kind = TimeTerm::Kind::matmul;
+  double byte_rate = 0, flop_rate = 0;  // 0: takes no time
 };
 
-void add_piece(const Piece& piece, const DeviceRates& device, Band band, TimeSum* sum) {
-  if (piece.bytes <= 0 && piece.flops <= 0) return;
-  const double bandwidth = device.bandwidth * device.factor->decode_mbu_likely;
-  const double flop_rate = device.peak * piece.mfu;
-  const double moving = bandwidth > 0 ? piece.bytes / bandwidth : 0;
-  const double computing = flop_rate > 0 ? piece.flops / flop_rate : 0;
+void add_piece(const Piece& piece, const DeviceRates& device, TimeSum* sum) {
+  const double moving = piece.byte_rate > 0 ? piece.bytes / piece.byte_rate : 0;
+  const double computing = piece.flop_rate > 0 ? piece.flops / piece.flop_rate : 0;
   TimeTerm term;
+  term.kind = piece.kind;
   term.device = device.gpu;
-  if (moving >= computing) {
-    term.kind = piece.memory_kind;
-    term.amount = piece.bytes;
-    term.rate = bandwidth;
-    term.factor = device.factor->decode_mbu_likely;
-    term.seconds = moving;
-    sum->add(term, Bound::memory, band.slow, band.fast);
-  } else {
-    term.kind = piece.compute_kind;
-    term.amount = piece.flops;
-    term.rate = flop_rate;
-    term.factor = piece.mfu;
-    term.seconds = computing;
-    sum->add(term, Bound::compute, band.slow, band.fast);
-  }
+  term.seconds = together(moving, computing);
+  if (term.seconds <= 0) return;
+  const bool by_memory = moving >= computing;
+  term.bound = by_memory ? Bound::memory : Bound::compute;
+  term.amount = by_memory ? piece.bytes : piece.flops;
+  term.rate = term.amount / term.seconds;
+  const double ceiling = by_memory ? device.bandwidth : device.peak;
+  term.factor = ceiling > 0 ? term.rate / ceiling : 1;
+  sum->add(term);
+}
+
+// Products with few tokens run at one rate, those with many at another that grows with the tokens.
+double flop_rate(const DeviceRates& device, const DeviceRates::Role& role, double tokens) {
+  const double half = device.factors->half_tokens;
+  return std::max(role.vector, role.matmul * tokens / (tokens + half));
 }
 
 }  // namespace
 
-void TimeSum::add(const TimeTerm& term, Bound bound, double slow, double fast) {
+void TimeSum::add(const TimeTerm& term) {
   if (term.seconds <= 0) return;
-  likely_ += term.seconds;
-  slow_ += term.seconds / slow;
-  fast_ += term.seconds / fast;
-  by_bound_[static_cast<std::size_t>(bound)] += term.seconds;
+  seconds_ += term.seconds;
+  by_bound_[static_cast<std::size_t>(term.bound)] += term.seconds;
   if (terms_) terms_->push_back(term);
 }
 
 void TimeSum::add(const TimeSum& other, double times) {
   if (times <= 0) return;
-  likely_ += other.likely_ * times;
-  slow_ += other.slow_ * times;
-  fast_ += other.fast_ * times;
+  seconds_ += other.seconds_ * times;
   for (std::size_t i = 0; i < by_bound_.size(); ++i) by_bound_[i] += other.by_bound_[i] * times;
   if (!terms_ || !other.terms_) return;
   for (TimeTerm term : *other.terms_) {
@@ -89,42 +80,57 @@ Bound TimeSum::bound() const {
   return static_cast<Bound>(largest - by_bound_.begin());
 }
 
-Estimate TimeSum::rate(double tokens, hwdb::Basis basis) const {
-  if (likely_ <= 0) return {0, 0, 0, basis};
-  return {tokens / slow_, tokens / likely_, tokens / fast_, basis};
-}
-
 Work Work::share(double part) const {
   Work w = *this;
   w.weight_bytes *= part, w.weight_flops *= part;
   w.expert_bytes *= part, w.expert_flops *= part;
+  w.output_bytes *= part, w.output_flops *= part;
   w.cache_bytes *= part, w.attention_flops *= part;
+  w.activation_bytes *= part;
   return w;
 }
 
-void add_work(const Work& work, const DeviceRates& device, Phase phase, double expert_mfu_share,
-              TimeSum* sum) {
-  using Kind = TimeTerm::Kind;
-  const hwdb::SpeedFactorRow& factor = *device.factor;
-  const Band band = band_of(factor, phase);
-  const bool on_host = device.gpu < 0;
-  const Kind weights = on_host ? Kind::host_weights : Kind::weights;
-  const Kind matmul = on_host ? Kind::host_matmul : Kind::matmul;
-  const double mfu = factor.prefill_mfu_likely;
-  add_piece({work.weight_bytes, work.weight_flops, mfu, weights, matmul}, device, band, sum);
-  add_piece({work.expert_bytes, work.expert_flops, mfu * expert_mfu_share, weights, matmul}, device,
-            band, sum);
-  add_piece({work.cache_bytes, work.attention_flops, mfu, Kind::cache, Kind::attention}, device,
-            band, sum);
-  if (work.dispatches > 0 && factor.overhead_s_per_layer > 0) {
+void add_work(const Work& work, const DeviceRates& device, TimeSum* sum) {
+  add_piece({Kind::weights, work.weight_bytes, work.weight_flops, device.dense.read,
+             flop_rate(device, device.dense, work.tokens)},
+            device, sum);
+  if (work.expert_flops > 0) {
+    add_piece({Kind::experts, work.expert_bytes, work.expert_flops, device.experts.read,
+               flop_rate(device, device.experts, work.expert_tokens)},
+              device, sum);
+  }
+  if (work.output_flops > 0) {
+    add_piece({Kind::output, work.output_bytes, work.output_flops, device.output.read,
+               flop_rate(device, device.output, work.output_tokens)},
+              device, sum);
+  }
+  add_piece({Kind::cache, work.cache_bytes, work.attention_flops, device.cache_read,
+             device.attention},
+            device, sum);
+  add_piece({Kind::activations, work.activation_bytes, 0, device.activation, 0}, device, sum);
+  const double each = device.factors->product_s;
+  if (work.products > 0 && each > 0) {
     TimeTerm term;
     term.kind = Kind::dispatch;
+    term.bound = Bound::overhead;
     term.device = device.gpu;
-    term.amount = work.dispatches;
-    term.rate = 1 / factor.overhead_s_per_layer;
-    term.seconds = work.dispatches * factor.overhead_s_per_layer;
-    sum->add(term, Bound::overhead, band.slow, band.fast);
+    term.amount = work.products;
+    term.rate = 1 / each;
+    term.seconds = work.products * each;
+    sum->add(term);
   }
+}
+
+void add_pass(const DeviceRates& device, TimeSum* sum) {
+  if (device.factors->pass_s <= 0) return;
+  TimeTerm term;
+  term.kind = Kind::pass;
+  term.bound = Bound::overhead;
+  term.device = device.gpu;
+  term.amount = 1;
+  term.rate = 1 / device.factors->pass_s;
+  term.seconds = device.factors->pass_s;
+  sum->add(term);
 }
 
 }  // namespace planner

@@ -6,51 +6,50 @@
 
 #include "planner/plan_basis.h"
 
-/// Work on a device in seconds: the slower of moving the bytes and doing the arithmetic.
+/// Work on a device in seconds: moving the bytes beside doing the arithmetic.
 namespace planner {
 
-/// A time that is made of terms, with its band and what it is bound by.
+/// A time that is made of terms, and what it is bound by.
 class TimeSum {
  public:
   /// `terms` null: only the sums are kept (searches).
   explicit TimeSum(std::vector<TimeTerm>* terms) : terms_(terms) {}
 
-  /// Adds a term; `slow` and `fast` are the speeds of the band's ends, as shares of the likely one.
-  void add(const TimeTerm& term, Bound bound, double slow, double fast);
+  void add(const TimeTerm& term);
   /// Adds another sum `times` over; the bounds and terms too.
   void add(const TimeSum& other, double times);
 
-  double likely() const { return likely_; }
-  double slow() const { return slow_; }
-  double fast() const { return fast_; }
+  double seconds() const { return seconds_; }
   Bound bound() const;
   double seconds_bound_by(Bound bound) const { return by_bound_[static_cast<std::size_t>(bound)]; }
-  /// Tokens per second of `tokens` in this time.
-  Estimate rate(double tokens, hwdb::Basis basis) const;
-  Estimate seconds(hwdb::Basis basis) const { return {fast_, likely_, slow_, basis}; }
 
  private:
   std::vector<TimeTerm>* terms_ = nullptr;
-  double likely_ = 0, slow_ = 0, fast_ = 0;
+  double seconds_ = 0;
   std::array<double, 4> by_bound_{};
 };
 
 /// What a device has to do in one pass.
 struct Work {
-  double weight_bytes = 0, weight_flops = 0;  // matrices that every token uses
+  double tokens = 1;         // of the pass, all sequences together
+  double expert_tokens = 1;  // of them that a touched expert gets, on average
+  double weight_bytes = 0, weight_flops = 0;  // matrices of the layers that every token uses
   double expert_bytes = 0, expert_flops = 0;  // routed experts that these tokens touch
+  double output_bytes = 0, output_flops = 0;  // the vocabulary's matrix
+  double output_tokens = 1;
   double cache_bytes = 0, attention_flops = 0;
-  double dispatches = 0;  // layers
+  double activation_bytes = 0;  // between the products
+  double products = 0;          // matrix products, each dispatched by itself
 
-  /// The part of it that falls on one of several devices.
+  /// The part of it that falls on one of several devices; each dispatches all products.
   Work share(double part) const;
 };
 
-enum class Phase { prefill, decode };
-
-/// Adds the times of `work` on `device`: weights, experts, cache and attention each by its own
-/// roofline, and the dispatches.
-void add_work(const Work& work, const DeviceRates& device, Phase phase, double expert_mfu_share,
-              TimeSum* sum);
+/// Adds the times of `work` on `device`: weights, experts, output and cache each by its own
+/// roofline, then activations and dispatches. Of moving and computing the longer counts, and a
+/// little of the shorter where they are near: (a^4 + b^4)^(1/4).
+void add_work(const Work& work, const DeviceRates& device, TimeSum* sum);
+/// What a pass costs that holds nothing: once, on the device that leads it.
+void add_pass(const DeviceRates& device, TimeSum* sum);
 
 }  // namespace planner

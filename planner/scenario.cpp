@@ -32,12 +32,12 @@ struct Word {
   T value;
 };
 constexpr std::array kRuntimes = {
-    Word<hwdb::Runtime>{"llama.cpp", hwdb::Runtime::llama_cpp},
-    Word<hwdb::Runtime>{"ollama", hwdb::Runtime::ollama},
-    Word<hwdb::Runtime>{"lmstudio", hwdb::Runtime::lmstudio},
-    Word<hwdb::Runtime>{"vllm", hwdb::Runtime::vllm},
-    Word<hwdb::Runtime>{"mlx", hwdb::Runtime::mlx},
-    Word<hwdb::Runtime>{"tokwatt", hwdb::Runtime::tokwatt},
+    Word<hwdb::Runtime>{hwdb::to_string(hwdb::Runtime::llama_cpp), hwdb::Runtime::llama_cpp},
+    Word<hwdb::Runtime>{hwdb::to_string(hwdb::Runtime::ollama), hwdb::Runtime::ollama},
+    Word<hwdb::Runtime>{hwdb::to_string(hwdb::Runtime::lmstudio), hwdb::Runtime::lmstudio},
+    Word<hwdb::Runtime>{hwdb::to_string(hwdb::Runtime::vllm), hwdb::Runtime::vllm},
+    Word<hwdb::Runtime>{hwdb::to_string(hwdb::Runtime::mlx), hwdb::Runtime::mlx},
+    Word<hwdb::Runtime>{hwdb::to_string(hwdb::Runtime::tokwatt), hwdb::Runtime::tokwatt},
 };
 using Backend = hwdb::GpuInfo::Backend;
 constexpr std::array kBackends = {

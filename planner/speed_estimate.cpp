@@ -6,6 +6,7 @@
 
 #include "planner/memory_plan.h"
 #include "planner/plan_extras.h"
+#include "planner/speed_band.h"
 
 namespace planner {
 namespace {
@@ -18,27 +19,60 @@ bool uses_gpu(const Placement& placement) {
   return placement.n_gpu_layers > 0 && !placement.layers_on_gpu.empty();
 }
 
+// The device that a pass begins on.
+const DeviceRates& lead(const PlanBasis& basis, const Placement& placement) {
+  return uses_gpu(placement) ? basis.gpus.front() : basis.host;
+}
+
 bool splits_every_layer(const PlanBasis& basis, const Placement& placement) {
   const SplitMode mode = basis.settings->split_mode;
   return placement.layers_on_gpu.size() > 1 &&
          (mode == SplitMode::row || mode == SplitMode::tensor);
 }
 
-// Work of blocks [first, last) on `owner` (a GPU, or kHostDevice) for `tokens` tokens in one pass,
-// without attention. Experts of layers below `n_cpu_moe` and what overrides move are left out.
+double micro_batch(const PlanBasis& basis) {
+  const RunSettings& settings = *basis.settings;
+  return std::max(1.0, std::min<double>(settings.n_ubatch, settings.n_batch));
+}
+
+// A pass of `tokens` tokens, for all that depends on their number.
+struct Pass {
+  double tokens = 1;
+  double expert_share = 0;   // of a layer's routed experts that the tokens touch together
+  double expert_tokens = 1;  // that each of those gets, on average
+};
+Pass pass_of(const PlanBasis& basis, double tokens) {
+  const hwdb::ModelShape& shape = basis.model->shape;
+  Pass pass;
+  pass.tokens = tokens;
+  if (shape.n_experts == 0) return pass;
+  pass.expert_share = hwdb::expected_expert_share(shape.n_experts, shape.n_experts_used, tokens);
+  if (pass.expert_share > 0)
+    pass.expert_tokens = tokens * shape.n_experts_used / (shape.n_experts * pass.expert_share);
+  return pass;
+}
+Work work_of(const Pass& pass) {
+  Work work;
+  work.tokens = pass.tokens;
+  work.expert_tokens = pass.expert_tokens;
+  return work;
+}
+
+// Work of blocks [first, last) on `owner` (a GPU, or kHostDevice) in one pass, without attention.
+// Experts of layers below `n_cpu_moe` and what overrides move are left out.
 Work blocks_work(const PlanBasis& basis, std::int32_t owner, std::uint32_t first,
-                 std::uint32_t last, double tokens, double expert_share, std::uint32_t n_cpu_moe) {
+                 std::uint32_t last, const Pass& pass, std::uint32_t n_cpu_moe) {
   const LayerSums &a = basis.sums[first], &b = basis.sums[last];
   const LayerSums& moe = basis.sums[std::clamp(n_cpu_moe, first, last)];
-  Work work;
+  Work work = work_of(pass);
   work.weight_bytes = b.weights - a.weights;
-  work.weight_flops = tokens * (b.dense_flops - a.dense_flops);
-  work.expert_bytes = (b.experts - moe.experts) * expert_share;
-  work.expert_flops = tokens * (b.expert_flops - moe.expert_flops);
-  work.dispatches = (last - first) + (basis.assumptions->expert_layer_dispatches - 1) *
-                                         (b.moe_layers - a.moe_layers);
+  work.weight_flops = pass.tokens * (b.dense_flops - a.dense_flops);
+  work.expert_bytes = (b.experts - moe.experts) * pass.expert_share;
+  work.expert_flops = pass.tokens * (b.expert_flops - moe.expert_flops);
+  work.activation_bytes = pass.tokens * (b.activations - a.activations);
+  work.products = b.products - a.products;
   if (basis.extras) {
-    const Work away = moved_away(basis, owner, first, last, tokens, expert_share);
+    const Work away = moved_away(basis, owner, first, last, pass.tokens, pass.expert_share);
     work.weight_bytes -= away.weight_bytes, work.weight_flops -= away.weight_flops;
     work.expert_bytes -= away.expert_bytes, work.expert_flops -= away.expert_flops;
   }
@@ -47,19 +81,21 @@ Work blocks_work(const PlanBasis& basis, std::int32_t owner, std::uint32_t first
 
 // The experts of GPU layers that are computed on the host.
 Work host_experts_work(const PlanBasis& basis, std::uint32_t first, std::uint32_t n_cpu_moe,
-                       double tokens, double expert_share) {
-  Work work;
+                       const Pass& pass) {
+  Work work = work_of(pass);
   const std::uint32_t end = std::min(n_cpu_moe, basis.n_layers());
   if (end <= first) return work;
   const LayerSums &a = basis.sums[first], &b = basis.sums[end];
-  work.expert_bytes = (b.experts - a.experts) * expert_share;
-  work.expert_flops = tokens * (b.expert_flops - a.expert_flops);
+  work.expert_bytes = (b.experts - a.experts) * pass.expert_share;
+  work.expert_flops = pass.tokens * (b.expert_flops - a.expert_flops);
   return work;
 }
 
 void add_output(const PlanBasis& basis, double tokens, Work* work) {
-  work->weight_bytes += static_cast<double>(basis.model->output_bytes);
-  work->weight_flops += tokens * basis.model->output_flops_per_token;
+  work->output_bytes += static_cast<double>(basis.model->output_bytes);
+  work->output_flops += tokens * basis.model->output_flops_per_token;
+  work->output_tokens = tokens;
+  work->products += 1;
 }
 
 void add_decode_attention(const PlanBasis& basis, std::uint32_t first, std::uint32_t last,
@@ -74,13 +110,14 @@ void add_hand_over(const PlanBasis& basis, double times, double tokens, double b
   if (times <= 0) return;
   TimeTerm term;
   term.kind = TimeTerm::Kind::link;
+  term.bound = Bound::link;
   term.device = device;
   const double bytes = tokens * basis.model->shape.n_embd * 4.0;
   term.amount = times * bytes;
   term.seconds = times * basis.assumptions->link_latency_s;
   if (bytes_per_s > 0) term.seconds += term.amount / bytes_per_s;
   term.rate = term.amount / term.seconds;
-  sum->add(term, Bound::link, 1, 1);
+  sum->add(term);
 }
 
 // Copies what lies in RAM to a GPU, for it to compute with.
@@ -88,11 +125,12 @@ void add_copy(const DeviceRates& gpu, double bytes, TimeSum* sum) {
   if (bytes <= 0 || gpu.host_link <= 0) return;
   TimeTerm copy;
   copy.kind = TimeTerm::Kind::link;
+  copy.bound = Bound::link;
   copy.device = gpu.gpu;
   copy.amount = bytes;
   copy.rate = gpu.host_link;
   copy.seconds = copy.amount / copy.rate;
-  sum->add(copy, Bound::link, 1, 1);
+  sum->add(copy);
 }
 
 // Where attention is computed: with the cache in RAM, flash attention stays on the GPU and has the
@@ -130,66 +168,49 @@ double share_of(const Placement& placement, std::size_t which) {
 // All GPUs work on every layer at once: the slowest share decides, and the parts are summed up
 // over the link twice a layer.
 void add_in_parallel(const PlanBasis& basis, const Placement& placement, const Work& work,
-                     double tokens, Phase phase, double mfu_share, TimeSum* sum) {
+                     double tokens, TimeSum* sum) {
   const std::size_t n = placement.layers_on_gpu.size();
   std::size_t slowest = 0;
   double longest = -1;
   for (std::size_t g = 0; g < n; ++g) {
     TimeSum one(nullptr);
-    add_work(work.share(share_of(placement, g)), basis.gpus[g], phase, mfu_share, &one);
-    if (one.likely() > longest) longest = one.likely(), slowest = g;
+    add_work(work.share(share_of(placement, g)), basis.gpus[g], &one);
+    if (one.seconds() > longest) longest = one.seconds(), slowest = g;
   }
-  add_work(work.share(share_of(placement, slowest)), basis.gpus[slowest], phase, mfu_share, sum);
+  add_work(work.share(share_of(placement, slowest)), basis.gpus[slowest], sum);
   const double ring = 2.0 * static_cast<double>(n - 1) / static_cast<double>(n);
   add_hand_over(basis, 2.0 * basis.n_layers(), ring * tokens, gpu_link(basis),
                 basis.gpus[slowest].gpu, sum);
 }
 
-double expert_share(const PlanBasis& basis, double tokens) {
-  const hwdb::ModelShape& shape = basis.model->shape;
-  if (shape.n_experts == 0) return 0;
-  return hwdb::expected_expert_share(shape.n_experts, shape.n_experts_used, tokens);
-}
-
-// Few tokens an expert leave a GPU's matrix units half empty.
-double expert_mfu_share(const PlanBasis& basis, double tokens) {
-  const hwdb::ModelShape& shape = basis.model->shape;
-  if (shape.n_experts == 0) return 1;
-  const double each = tokens * shape.n_experts_used / shape.n_experts;
-  return each / (each + basis.assumptions->expert_half_tokens);
-}
-
-double micro_batch(const PlanBasis& basis) {
-  const RunSettings& settings = *basis.settings;
-  return std::max(1.0, std::min<double>(settings.n_ubatch, settings.n_batch));
-}
-
 // Weights that lie on the host: computed there, or for large micro-batches copied to the GPU and
 // computed by it.
 void add_host_weights(const PlanBasis& basis, const Placement& placement, const Work& work,
-                      double tokens, TimeSum* sum) {
+                      TimeSum* sum) {
   const DeviceRates* helper =
-      (uses_gpu(placement) || placement.borrows_gpu) && tokens >= kOffloadTokens
+      (uses_gpu(placement) || placement.borrows_gpu) && work.tokens >= kOffloadTokens
           ? &basis.gpus.front()
           : nullptr;
   if (!helper || helper->host_link <= 0) {
-    add_work(work, basis.host, Phase::prefill, 1, sum);
+    add_work(work, basis.host, sum);
     return;
   }
   add_copy(*helper, work.weight_bytes + work.expert_bytes, sum);
   Work on_gpu = work;
   on_gpu.weight_bytes = on_gpu.expert_bytes = 0;
-  add_work(on_gpu, *helper, Phase::prefill, expert_mfu_share(basis, tokens), sum);
+  add_work(on_gpu, *helper, sum);
 }
 
 // What overrides bring to GPUs from elsewhere, with the way there and back.
-void add_moved_to_gpus(const PlanBasis& basis, const Placement& placement, double tokens,
-                       double share, Phase phase, double mfu_share, TimeSum* sum) {
+void add_moved_to_gpus(const PlanBasis& basis, const Placement& placement, const Pass& pass,
+                       TimeSum* sum) {
   for (std::size_t g = 0; g < basis.gpus.size(); ++g) {
-    const MovedWork moved = moved_to(basis, placement, static_cast<std::int32_t>(g), tokens, share);
+    MovedWork moved = moved_to(basis, placement, static_cast<std::int32_t>(g), pass.tokens,
+                               pass.expert_share);
     if (moved.hand_overs <= 0) continue;
-    add_work(moved.work, basis.gpus[g], phase, mfu_share, sum);
-    add_hand_over(basis, moved.hand_overs, tokens, gpu_link(basis), basis.gpus[g].gpu, sum);
+    moved.work.tokens = pass.tokens, moved.work.expert_tokens = pass.expert_tokens;
+    add_work(moved.work, basis.gpus[g], sum);
+    add_hand_over(basis, moved.hand_overs, pass.tokens, gpu_link(basis), basis.gpus[g].gpu, sum);
   }
 }
 
@@ -198,41 +219,42 @@ void add_moved_to_gpus(const PlanBasis& basis, const Placement& placement, doubl
 TimeSum prefill_micro_batch(const PlanBasis& basis, const Placement& placement, double tokens,
                             std::vector<TimeTerm>* terms, double* slowest_stage) {
   TimeSum sum(terms);
-  const double share = expert_share(basis, tokens);
-  const double mfu_share = expert_mfu_share(basis, tokens);
+  const Pass pass = pass_of(basis, tokens);
   const std::uint32_t n = basis.n_layers();
   const std::uint32_t first_on_gpu = first_gpu_block(basis, placement);
   *slowest_stage = 0;
   if (splits_every_layer(basis, placement)) {
     add_in_parallel(basis, placement,
-                    blocks_work(basis, 0, first_on_gpu, n, tokens, share, placement.n_cpu_moe),
-                    tokens, Phase::prefill, mfu_share, &sum);
+                    blocks_work(basis, 0, first_on_gpu, n, pass, placement.n_cpu_moe), tokens,
+                    &sum);
   } else if (uses_gpu(placement)) {
     std::uint32_t first = first_on_gpu;
     for (std::size_t g = 0; g < placement.layers_on_gpu.size(); ++g) {
       const std::uint32_t last = first + placement.layers_on_gpu[g];
       if (first == last) continue;
-      const double before = sum.likely();
-      add_work(blocks_work(basis, static_cast<std::int32_t>(g), first, last, tokens, share,
+      const double before = sum.seconds();
+      add_work(blocks_work(basis, static_cast<std::int32_t>(g), first, last, pass,
                            placement.n_cpu_moe),
-               basis.gpus[g], Phase::prefill, mfu_share, &sum);
+               basis.gpus[g], &sum);
       if (first > first_on_gpu)
         add_hand_over(basis, 1, tokens, gpu_link(basis), basis.gpus[g].gpu, &sum);
-      *slowest_stage = std::max(*slowest_stage, sum.likely() - before);
+      *slowest_stage = std::max(*slowest_stage, sum.seconds() - before);
       first = last;
     }
   }
   if (first_on_gpu > 0)
     add_host_weights(basis, placement,
-                     blocks_work(basis, hwdb::kHostDevice, 0, first_on_gpu, tokens, share, 0),
-                     tokens, &sum);
-  const Work experts = host_experts_work(basis, first_on_gpu, placement.n_cpu_moe, tokens, share);
-  if (experts.expert_bytes > 0) add_host_weights(basis, placement, experts, tokens, &sum);
+                     blocks_work(basis, hwdb::kHostDevice, 0, first_on_gpu, pass, 0), &sum);
+  const Work experts = host_experts_work(basis, first_on_gpu, placement.n_cpu_moe, pass);
+  if (experts.expert_bytes > 0) add_host_weights(basis, placement, experts, &sum);
   if (basis.extras) {
-    const MovedWork to_host = moved_to(basis, placement, hwdb::kHostDevice, tokens, share);
-    if (to_host.hand_overs > 0) add_host_weights(basis, placement, to_host.work, tokens, &sum);
-    add_moved_to_gpus(basis, placement, tokens, share, Phase::prefill, mfu_share, &sum);
+    MovedWork to_host =
+        moved_to(basis, placement, hwdb::kHostDevice, tokens, pass.expert_share);
+    to_host.work.tokens = tokens, to_host.work.expert_tokens = pass.expert_tokens;
+    if (to_host.hand_overs > 0) add_host_weights(basis, placement, to_host.work, &sum);
+    add_moved_to_gpus(basis, placement, pass, &sum);
   }
+  add_pass(lead(basis, placement), &sum);
   return sum;
 }
 
@@ -242,7 +264,7 @@ TimeSum decode_step(const PlanBasis& basis, const Placement& placement,
                     std::vector<TimeTerm>* terms) {
   TimeSum sum(terms);
   const double tokens = basis.batch;
-  const double share = expert_share(basis, tokens);
+  const Pass pass = pass_of(basis, tokens);
   const std::uint32_t n = basis.n_layers();
   const std::uint32_t first_on_gpu = first_gpu_block(basis, placement);
   const AttentionPlace attention = attention_place(basis, placement);
@@ -253,40 +275,41 @@ TimeSum decode_step(const PlanBasis& basis, const Placement& placement,
     if (attention == AttentionPlace::copied) work->cache_bytes = 0;
   };
   if (splits_every_layer(basis, placement)) {
-    Work work = blocks_work(basis, 0, first_on_gpu, n, tokens, share, placement.n_cpu_moe);
+    Work work = blocks_work(basis, 0, first_on_gpu, n, pass, placement.n_cpu_moe);
     add_attention(first_on_gpu, n, &work);
     if (output >= 0) add_output(basis, tokens, &work);
-    add_in_parallel(basis, placement, work, tokens, Phase::decode, 1, &sum);
+    add_in_parallel(basis, placement, work, tokens, &sum);
   } else if (uses_gpu(placement)) {
     std::uint32_t first = first_on_gpu;
     for (std::size_t g = 0; g < placement.layers_on_gpu.size(); ++g) {
       const std::uint32_t last = first + placement.layers_on_gpu[g];
       const bool has_output = output == static_cast<std::int32_t>(g);
       if (first == last && !has_output) continue;
-      Work work = blocks_work(basis, static_cast<std::int32_t>(g), first, last, tokens, share,
+      Work work = blocks_work(basis, static_cast<std::int32_t>(g), first, last, pass,
                               placement.n_cpu_moe);
       add_attention(first, last, &work);
       if (has_output) add_output(basis, tokens, &work);
-      add_work(work, basis.gpus[g], Phase::decode, 1, &sum);
+      add_work(work, basis.gpus[g], &sum);
       if (first > first_on_gpu)
         add_hand_over(basis, 1, tokens, gpu_link(basis), basis.gpus[g].gpu, &sum);
       first = last;
     }
   }
-  Work host = blocks_work(basis, hwdb::kHostDevice, 0, first_on_gpu, tokens, share, 0);
+  Work host = blocks_work(basis, hwdb::kHostDevice, 0, first_on_gpu, pass, 0);
   add_decode_attention(basis, 0, attention == AttentionPlace::host ? n : first_on_gpu, &host);
   if (output < 0) add_output(basis, tokens, &host);
-  const Work experts = host_experts_work(basis, first_on_gpu, placement.n_cpu_moe, tokens, share);
+  const Work experts = host_experts_work(basis, first_on_gpu, placement.n_cpu_moe, pass);
   host.expert_bytes += experts.expert_bytes;
   host.expert_flops += experts.expert_flops;
   double moved_hand_overs = 0;
   if (basis.extras) {
-    const MovedWork moved = moved_to(basis, placement, hwdb::kHostDevice, tokens, share);
+    const MovedWork moved = moved_to(basis, placement, hwdb::kHostDevice, tokens, pass.expert_share);
     host.weight_bytes += moved.work.weight_bytes, host.weight_flops += moved.work.weight_flops;
     host.expert_bytes += moved.work.expert_bytes, host.expert_flops += moved.work.expert_flops;
     moved_hand_overs = moved.hand_overs;
   }
-  add_work(host, basis.host, Phase::decode, 1, &sum);
+  add_work(host, basis.host, &sum);
+  add_pass(lead(basis, placement), &sum);
   if (!uses_gpu(placement)) return sum;
   const DeviceRates& front = basis.gpus.front();
   if (attention == AttentionPlace::copied) {
@@ -300,7 +323,7 @@ TimeSum decode_step(const PlanBasis& basis, const Placement& placement,
   add_hand_over(basis,
                 2 * moe_layers + moved_hand_overs + to_attention + (first_on_gpu > 0 ? 1 : 0),
                 tokens, front.host_link, front.gpu, &sum);
-  if (basis.extras) add_moved_to_gpus(basis, placement, tokens, share, Phase::decode, 1, &sum);
+  if (basis.extras) add_moved_to_gpus(basis, placement, pass, &sum);
   return sum;
 }
 
@@ -315,16 +338,16 @@ TimeSum prefill_pass(const PlanBasis& basis, const Placement& placement,
   const TimeSum one =
       prefill_micro_batch(basis, placement, size, terms ? &part_terms : nullptr, &stage);
   // With all layers on several GPUs the micro-batches follow each other through the pipeline.
-  const bool pipelined = placement.layers_on_gpu.size() > 1 && stage > 0 && stage < one.likely() &&
+  const bool pipelined = placement.layers_on_gpu.size() > 1 && stage > 0 && stage < one.seconds() &&
                          first_gpu_block(basis, placement) == 0 && placement.n_cpu_moe == 0 &&
                          !basis.settings->kv_on_host && !any_moved_to_host(basis);
-  sum.add(one, pipelined ? 1 + (full - 1) * stage / one.likely() : full);
+  sum.add(one, pipelined ? 1 + (full - 1) * stage / one.seconds() : full);
   if (rest > 0) {
     part_terms.clear();
     double rest_stage = 0;
     const TimeSum last =
         prefill_micro_batch(basis, placement, rest, terms ? &part_terms : nullptr, &rest_stage);
-    sum.add(last, pipelined ? rest_stage / last.likely() : 1);
+    sum.add(last, pipelined ? rest_stage / last.seconds() : 1);
   }
   // Attention of all new tokens; what it reads from the cache is small against its arithmetic.
   const std::uint32_t first_on_gpu = first_gpu_block(basis, placement);
@@ -333,7 +356,7 @@ TimeSum prefill_pass(const PlanBasis& basis, const Placement& placement,
     Work work;
     work.attention_flops =
         part * (basis.sums[to].prefill_attention_flops - basis.sums[from].prefill_attention_flops);
-    add_work(work, device, Phase::prefill, 1, &sum);
+    add_work(work, device, &sum);
   };
   const AttentionPlace where = attention_place(basis, placement);
   if (where == AttentionPlace::copied) {
@@ -362,7 +385,7 @@ TimeSum prefill_pass(const PlanBasis& basis, const Placement& placement,
   add_output(basis, 1, &output);
   const std::int32_t home = output_device(basis, placement);
   add_work(output, home >= 0 ? basis.gpus[static_cast<std::size_t>(home)] : basis.host,
-           Phase::prefill, 1, &sum);
+           &sum);
   return sum;
 }
 
@@ -394,7 +417,7 @@ SpeedEstimate estimate_speed(const PlanBasis& basis, const Placement& placement)
   SpeedEstimate speed;
   if (!is_speed_known(basis, placement)) {
     speed.prefill_tok_per_s.basis = speed.decode_tok_per_s.basis = speed.ttft_s.basis =
-        hwdb::Basis::assumed;
+        speed.request_s.basis = hwdb::Basis::assumed;
     return speed;
   }
   const hwdb::Basis weakest = basis_of(basis, placement);
@@ -402,18 +425,24 @@ SpeedEstimate estimate_speed(const PlanBasis& basis, const Placement& placement)
   speed.prefill_terms.reserve(8);
   const TimeSum decode = decode_step(basis, placement, &speed.decode_terms);
   const TimeSum prefill = prefill_pass(basis, placement, &speed.prefill_terms);
-  speed.decode_tok_per_s = decode.rate(basis.batch, weakest);
+  const SpeedBand decode_band = find_band(basis, placement, Phase::decode);
+  const SpeedBand prefill_band = find_band(basis, placement, Phase::prefill);
+  speed.decode_tok_per_s = decode_band.rate(basis.batch, decode.seconds(), weakest);
   speed.decode_bound = decode.bound();
-  speed.prefill_tok_per_s = prefill.rate(basis.new_tokens, weakest);
+  speed.decode_accuracy = decode_band.row;
+  speed.prefill_tok_per_s = prefill_band.rate(basis.new_tokens, prefill.seconds(), weakest);
   speed.prefill_bound = prefill.bound();
-  speed.ttft_s = prefill.seconds(weakest);
+  speed.prefill_accuracy = prefill_band.row;
+  speed.ttft_s = prefill_band.time(prefill.seconds(), weakest);
+  const double steps = std::max(1.0, basis.workload->n_gen);
+  speed.request_s = sum_of(speed.ttft_s, decode_band.time(decode.seconds() * steps, weakest));
   return speed;
 }
 
 double request_seconds(const PlanBasis& basis, const Placement& placement) {
   const double answer = std::max(1.0, basis.workload->n_gen);
-  return prefill_pass(basis, placement, nullptr).likely() +
-         decode_step(basis, placement, nullptr).likely() * answer;
+  return prefill_pass(basis, placement, nullptr).seconds() +
+         decode_step(basis, placement, nullptr).seconds() * answer;
 }
 
 }  // namespace planner

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
+#include <memory>
 #include <string>
 #include <utility>
 #include <vector>
@@ -93,17 +94,31 @@ inline hwdb::Machine with_cards(std::vector<hwdb::GpuInfo> gpus) {
   return m;
 }
 
-/// One factor for every GPU (MBU 0.8, MFU 0.5, no overhead) and one for CPUs (0.5, 0.5).
+/// GPUs read 0.8 of their bandwidth and compute 0.5 of their peak, processors 0.5 and 0.5, whatever
+/// the tokens; nothing else takes time.
 inline std::vector<hwdb::SpeedFactorRow> round_factors() {
   hwdb::SpeedFactorRow gpu;
   gpu.id = "gpu";
-  gpu.decode_mbu_low = 0.6, gpu.decode_mbu_likely = 0.8, gpu.decode_mbu_high = 0.9;
-  gpu.prefill_mfu_low = 0.25, gpu.prefill_mfu_likely = 0.5, gpu.prefill_mfu_high = 0.75;
-  hwdb::SpeedFactorRow cpu = gpu;
+  gpu.read = gpu.cache_read = 0.8;
+  gpu.vector = gpu.matmul = gpu.attention = 0.5;
+  gpu.activation = 1e9;
+  gpu.expert_read = gpu.expert_matmul = 1;
+  gpu.half_tokens = gpu.product_s = gpu.pass_s = 0;
+  hwdb::SpeedFactorRow cpu;
   cpu.id = "cpu";
   cpu.backend = "cpu";
-  cpu.decode_mbu_low = 0.4, cpu.decode_mbu_likely = 0.5, cpu.decode_mbu_high = 0.6;
+  cpu.read = cpu.cache_read = 0.5 / 0.8;
   return {gpu, cpu};
+}
+/// Bands of -25 % and +12.5 % in decode, -50 % and +50 % in prefill, everywhere.
+inline std::vector<hwdb::SpeedAccuracyRow> round_accuracy() {
+  hwdb::SpeedAccuracyRow decode;
+  decode.id = decode.phase = "decode";
+  decode.low = 0.75, decode.high = 1.125;
+  hwdb::SpeedAccuracyRow prefill;
+  prefill.id = prefill.phase = "prefill";
+  prefill.low = 0.5, prefill.high = 1.5;
+  return {decode, prefill};
 }
 
 /// Inputs with their own factors, so that a test owns all it points to.
@@ -111,12 +126,14 @@ struct Case {
   hwdb::ModelCosts model;
   hwdb::Machine machine;
   std::vector<hwdb::SpeedFactorRow> factors = round_factors();
+  std::vector<hwdb::SpeedAccuracyRow> accuracy = round_accuracy();
   Assumptions assumptions;
   hwdb::TariffRow tariff;
   PlanInputs inputs;
 
   Case(hwdb::ModelCosts m, hwdb::Machine on) : model(std::move(m)), machine(std::move(on)) {
-    assumptions.speed_factors = &factors;
+    assumptions.class_factors = std::make_shared<const ClassFactors>(&factors);
+    assumptions.speed_accuracy = &accuracy;
     tariff.id = "flat";
     tariff.currency = "USD";
     tariff.kind = "flat";

@@ -213,17 +213,14 @@ std::string speed_sentence(const planner::Plan& plan) {
 }
 
 std::string term_text(const planner::TimeTerm& term) {
-  using Kind = planner::TimeTerm::Kind;
   const double peak = term.factor > 0 ? term.rate / term.factor : term.rate;
   const std::string seconds = report::seconds_text(term.seconds);
-  const bool flops =
-      term.kind == Kind::matmul || term.kind == Kind::host_matmul || (term.kind == Kind::attention);
-  if (term.kind == Kind::dispatch) {
+  if (term.bound == planner::Bound::overhead) {
     const double each = term.amount > 0 ? term.seconds / term.amount : 0;
     return fmt::format("{:.0f} steps x {} = {}", term.amount, report::seconds_text(each), seconds);
   }
   std::string amount, rate;
-  if (flops) {
+  if (term.bound == planner::Bound::compute) {
     amount = term.amount >= 1e12 ? fmt::format("{:.2f} TFLOP", term.amount / 1e12)
                                  : fmt::format("{:.2f} GFLOP", term.amount / 1e9);
     rate = hwdb::format_flops_rate(hwdb::FlopsPerSecond(peak));

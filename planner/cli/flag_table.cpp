@@ -105,11 +105,11 @@ constexpr std::array kColors = {
     Word<Color>{"never", Color::never},
 };
 constexpr std::array kRuntimes = {
-    Word<hwdb::Runtime>{"llama.cpp", hwdb::Runtime::llama_cpp},
-    Word<hwdb::Runtime>{"ollama", hwdb::Runtime::ollama},
-    Word<hwdb::Runtime>{"lmstudio", hwdb::Runtime::lmstudio},
-    Word<hwdb::Runtime>{"vllm", hwdb::Runtime::vllm},
-    Word<hwdb::Runtime>{"tokwatt", hwdb::Runtime::tokwatt},
+    Word<hwdb::Runtime>{hwdb::to_string(hwdb::Runtime::llama_cpp), hwdb::Runtime::llama_cpp},
+    Word<hwdb::Runtime>{hwdb::to_string(hwdb::Runtime::ollama), hwdb::Runtime::ollama},
+    Word<hwdb::Runtime>{hwdb::to_string(hwdb::Runtime::lmstudio), hwdb::Runtime::lmstudio},
+    Word<hwdb::Runtime>{hwdb::to_string(hwdb::Runtime::vllm), hwdb::Runtime::vllm},
+    Word<hwdb::Runtime>{hwdb::to_string(hwdb::Runtime::tokwatt), hwdb::Runtime::tokwatt},
 };
 constexpr std::array kSplitModes = {
     Word<planner::SplitMode>{"none", planner::SplitMode::none},

@@ -296,21 +296,21 @@ std::string_view kind_name(planner::TimeTerm::Kind kind) {
   using Kind = planner::TimeTerm::Kind;
   switch (kind) {
     case Kind::weights:
-      return "read weights";
+      return "weights";
+    case Kind::experts:
+      return "experts";
+    case Kind::output:
+      return "output matrix";
     case Kind::cache:
-      return "read KV cache";
-    case Kind::attention:
       return "attention";
-    case Kind::matmul:
-      return "matrix products";
+    case Kind::activations:
+      return "activations";
     case Kind::link:
       return "transfer";
     case Kind::dispatch:
-      return "dispatch";
-    case Kind::host_weights:
-      return "read weights in RAM";
-    case Kind::host_matmul:
-      return "matrix products on CPU";
+      return "dispatch of products";
+    case Kind::pass:
+      return "each pass";
   }
   return "";
 }

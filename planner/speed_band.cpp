@@ -1,0 +1,104 @@
+// SPDX-License-Identifier: MIT
+#include "planner/speed_band.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "planner/memory_plan.h"
+#include "planner/plan_extras.h"
+
+namespace planner {
+namespace {
+
+// Half of a band that holds 90 % of a normal distribution, in its standard deviations.
+constexpr double k90 = 1.645;
+
+bool on_gpu(const Placement& placement) {
+  return placement.n_gpu_layers > 0 && !placement.layers_on_gpu.empty();
+}
+
+bool host_works(const PlanBasis& basis, const Placement& placement) {
+  return first_gpu_block(basis, placement) > 0 || placement.n_cpu_moe > 0 ||
+         basis.settings->kv_on_host || any_moved_to_host(basis);
+}
+
+// The widest spread of the devices that work; negative when one of them is not calibrated.
+double calibrated_spread(const PlanBasis& basis, const Placement& placement, Phase phase) {
+  double widest = 0;
+  const auto take = [&](const DeviceRates& device) {
+    if (device.calibration == nullptr) {
+      widest = -1;
+      return;
+    }
+    const double spread = phase == Phase::decode ? device.calibration->decode_spread
+                                                 : device.calibration->prefill_spread;
+    if (spread <= 0) widest = -1;  // that phase was not measured
+    if (widest >= 0) widest = std::max(widest, spread);
+  };
+  if (on_gpu(placement)) {
+    for (std::size_t g = 0; g < placement.layers_on_gpu.size(); ++g)
+      if (placement.layers_on_gpu[g] > 0) take(basis.gpus[g]);
+    if (host_works(basis, placement)) take(basis.host);
+  } else {
+    take(basis.host);
+  }
+  return widest;
+}
+
+}  // namespace
+
+std::string_view situation_of(const PlanBasis& basis, const Placement& placement) {
+  if (!on_gpu(placement)) return "cpu";
+  if (host_works(basis, placement)) return "offload";
+  const auto used = std::ranges::count_if(placement.layers_on_gpu, [](auto n) { return n > 0; });
+  if (used > 1) return "several_gpus";
+  if (basis.model->shape.n_experts > 0) return "experts";
+  if (basis.batch > 1) return "batch";
+  return basis.decode_depth >= kDeepContext ? "depth" : "plain";
+}
+
+Estimate SpeedBand::rate(double tokens, double seconds, hwdb::Basis basis) const {
+  if (seconds <= 0) return {0, 0, 0, basis};
+  const double likely = tokens / seconds;
+  return {likely * low, likely, likely * high, basis};
+}
+
+Estimate SpeedBand::time(double seconds, hwdb::Basis basis) const {
+  return {seconds / high, seconds, seconds / low, basis};
+}
+
+SpeedBand find_band(const PlanBasis& basis, const Placement& placement, Phase phase) {
+  if (const double spread = calibrated_spread(basis, placement, phase); spread > 0)
+    return {std::exp(-k90 * spread), std::exp(k90 * spread), nullptr};
+  const Assumptions& a = *basis.assumptions;
+  SpeedBand band{a.band_unknown_low, a.band_unknown_high, nullptr};
+  if (a.speed_accuracy == nullptr) return band;
+  const std::string_view situation = situation_of(basis, placement);
+  const std::string_view words = phase == Phase::decode ? "decode" : "prefill";
+  const std::string_view backend =
+      !on_gpu(placement)
+          ? "cpu"
+          : to_string(basis.settings->backend.value_or(
+                basis.machine->gpus[static_cast<std::size_t>(basis.gpus.front().gpu)].backend));
+  int best = -1;
+  for (const hwdb::SpeedAccuracyRow& row : *a.speed_accuracy) {
+    if (row.phase != words) continue;
+    if (!row.situation.empty() && row.situation != situation) continue;
+    if (!row.backend.empty() && row.backend != backend) continue;
+    const int score = (row.situation.empty() ? 0 : 2) + (row.backend.empty() ? 0 : 1);
+    if (score <= best) continue;
+    best = score;
+    band = {row.low, row.high, &row};
+  }
+  return band;
+}
+
+Estimate sum_of(const Estimate& first, const Estimate& second) {
+  const double likely = first.likely + second.likely;
+  const auto both = [](double a, double b) { return std::sqrt(a * a + b * b); };
+  return {likely - both(first.likely - first.low, second.likely - second.low), likely,
+          likely + both(first.high - first.likely, second.high - second.likely),
+          weaker(first.basis, second.basis)};
+}
+
+}  // namespace planner
