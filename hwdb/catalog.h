@@ -50,6 +50,7 @@ class Catalog {
   const std::vector<PsuRow>& psus() const;
   const std::vector<DefaultRow>& defaults() const;
   const std::vector<SpeedFactorRow>& speed_factors() const;
+  /// Empty while no fit has been judged.
   const std::vector<SpeedAccuracyRow>& speed_accuracy() const;
   /// A default; the id must be a row (our own mistake otherwise).
   const DefaultRow& default_row(std::string_view id) const;

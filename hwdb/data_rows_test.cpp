@@ -68,6 +68,7 @@ TEST(DataRows, EachHasAnIdASourceAndADate) {
   expect_origin(catalog().psus(), 13);
   expect_origin(catalog().defaults(), 20);
   expect_origin(catalog().speed_factors(), 0);
+  expect_origin(catalog().speed_accuracy(), 0);
   EXPECT_GE(catalog().quant_quality().size(), 518u);
   for (const QuantQualityRow& row : catalog().quant_quality()) {
     EXPECT_FALSE(row.source.empty() && row.url.empty()) << row.model << " " << row.quant;
@@ -304,6 +305,48 @@ TEST(DataRows, PricesLinksAndPowerArePlausible) {
   for (const DefaultRow& row : catalog().defaults()) {
     EXPECT_FALSE(row.words.empty()) << row.id;
     EXPECT_FALSE(row.origin.verified) << row.id << ": a default is a judgement";
+  }
+}
+
+/// What is wrong with a row of accuracy; "" when nothing is.
+std::string fault_of(const SpeedAccuracyRow& row) {
+  const std::set<std::string> phases = {"decode", "prefill"};
+  const std::set<std::string> backends = {"", "cuda", "rocm", "vulkan", "metal", "sycl", "cpu"};
+  const std::set<std::string> situations = {"",        "plain",   "depth", "several_gpus",
+                                            "experts", "offload", "cpu",   "batch"};
+  if (!phases.contains(row.phase)) return "phase";
+  if (!backends.contains(row.backend)) return "backend";
+  if (!situations.contains(row.situation)) return "situation";
+  if (row.devices == 0 || row.rows < row.devices) return "rows and devices";
+  if (row.median_error < 0 || row.median_error > row.p90_error) return "errors out of order";
+  if (row.device_median_error < 0 || row.p90_error > 5) return "error out of range";
+  if (!(row.low > 0 && row.low < 1 && row.high > 1 && row.high < 10)) return "band";
+  if (!(row.coverage > 0.5 && row.coverage <= 1)) return "coverage";
+  if (row.naive_median_error.has_value() != row.naive_p90_error.has_value()) return "naive";
+  return {};
+}
+
+TEST(DataRows, SpeedAccuracyIsPlausible) {
+  // The table may be empty: the check itself is held against rows that are right and wrong.
+  SpeedAccuracyRow row;
+  row.phase = "decode", row.backend = "cuda", row.situation = "plain";
+  row.rows = 40, row.devices = 7;
+  row.median_error = 0.1, row.p90_error = 0.3, row.device_median_error = 0.09;
+  row.low = 0.75, row.high = 1.3, row.coverage = 0.9;
+  EXPECT_EQ(fault_of(row), "");
+  SpeedAccuracyRow wrong = row;
+  wrong.low = 1.1;
+  EXPECT_EQ(fault_of(wrong), "band");
+  wrong = row, wrong.situation = "moe";
+  EXPECT_EQ(fault_of(wrong), "situation");
+  wrong = row, wrong.median_error = 0.4;
+  EXPECT_EQ(fault_of(wrong), "errors out of order");
+
+  std::set<std::string> keys;
+  for (const SpeedAccuracyRow& shipped : catalog().speed_accuracy()) {
+    EXPECT_EQ(fault_of(shipped), "") << shipped.id;
+    const std::string key = shipped.phase + "/" + shipped.backend + "/" + shipped.situation;
+    EXPECT_TRUE(keys.insert(key).second) << key << " is judged twice";
   }
 }
 

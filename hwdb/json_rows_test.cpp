@@ -48,6 +48,22 @@ TEST(ReadRows, ShapesTakeOneValueOrOneALayer) {
   EXPECT_FALSE((*rows_of<ModelRow>(R"([{"id": "m"}])"))[0].shape.known_architecture);
 }
 
+TEST(ReadRows, AccuracyKeepsEveryMember) {
+  const std::string text =
+      R"({"id":"decode-cuda-plain","phase":"decode","backend":"cuda","situation":"plain",)"
+      R"("rows":40,"devices":7,"median_error":0.1,"p90_error":0.3,"device_median_error":0.09,)"
+      R"("low":0.75,"high":1.3,"coverage":0.9,"naive_median_error":0.25,"naive_p90_error":1.1,)"
+      R"("source":["s"],"as_of":"2026-11-20","verified":true})";
+  const auto rows = rows_of<SpeedAccuracyRow>("[" + text + "]");
+  ASSERT_TRUE(rows) << rows.error().what;
+  EXPECT_EQ((*rows)[0].devices, 7u);
+  EXPECT_EQ((*rows)[0].naive_p90_error, 1.1);
+  EXPECT_EQ(write_json(row_to_json((*rows)[0])), text);
+  const auto none = rows_of<SpeedAccuracyRow>(R"([{"id": "a"}])");
+  ASSERT_TRUE(none);
+  EXPECT_FALSE((*none)[0].naive_median_error);
+}
+
 struct Wrong {
   const char* text;
   const char* code;

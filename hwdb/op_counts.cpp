@@ -208,7 +208,8 @@ void CostSum::add_arithmetic(const PlannedTensor& tensor) {
   if (layer == nullptr) return;
   if (!is_looked_up(tensor) && is_product(tensor.info)) {
     ++layer->n_matmuls;
-    const double ends = static_cast<double>(tensor.info.ne[0]) + static_cast<double>(tensor.info.ne[1]);
+    const double ends =
+        static_cast<double>(tensor.info.ne[0]) + static_cast<double>(tensor.info.ne[1]);
     layer->activations_per_token += routed ? ends * std::max(1u, shape.n_experts_used) : ends;
   }
   layer->expert_flops_per_token += flops.experts;

@@ -296,9 +296,9 @@ struct DefaultRow {
   RowOrigin origin;
 };
 
-/// What a class of devices reaches of its ceilings, as one factor of a product: a device's figure is
-/// the product over all rows that match it, from the row without a class (absolute values) to the
-/// most special ones (multipliers). planner/device_factors.h says what each figure means.
+/// What a class of devices reaches of its ceilings, as one factor of a product: a device's figure
+/// is the product over all rows that match it, from the row without a class (absolute values) to
+/// the most special ones (multipliers). planner/device_factors.h says what each figure means.
 struct SpeedFactorRow {
   std::string id;
   std::string runtime, backend, vendor, arch, form;  // "" matches all

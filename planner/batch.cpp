@@ -61,11 +61,22 @@ hwdb::Result<Plan> plan_scenario(const Scenario& scenario, const ResolvedModel& 
   plan->model_name = model.name;
   plan->quant = model.costs.quant;
   plan->machine_name = machine.name;
+  if (!scenario.depths.empty() && plan->speed_known && plan->memory.fits != Fits::no) {
+    auto speeds = speed_at_depths(inputs, plan->placement, scenario.depths);
+    if (!speeds) return speeds.error();
+    plan->speed_by_depth = std::move(*speeds);
+  }
   const std::uint64_t trained = model.costs.shape.n_ctx_train.value_or(0);
   const std::uint64_t asked = scenario.settings.n_ctx / std::max(scenario.settings.n_seq, 1u);
   if (trained > 0 && asked > trained) {
     plan->notes.push_back(fmt::format(
         "{} tokens of context are asked of a model that was trained on {}.", asked, trained));
+  }
+  if (context_needed(scenario.workload) > asked && asked > 0) {
+    const Workload& w = scenario.workload;
+    plan->notes.push_back(
+        fmt::format("A request of {:.0f} tokens does not fit the {} of a sequence's context.",
+                    w.depth + w.n_prompt + w.n_gen, asked));
   }
   if (attachments != nullptr) {
     plan->notes.insert(plan->notes.end(), attachments->notes.begin(), attachments->notes.end());

@@ -30,9 +30,9 @@ std::string_view form_of(const hwdb::GpuInfo& gpu) {
 }
 
 // The widest first: the first that a processor has is its architecture.
-constexpr std::string_view kVectorUnits[] = {"amx",      "avx512_vnni", "avx512", "avx_vnni",
-                                             "avx2",     "avx",         "sve",    "neon_i8mm",
-                                             "neon_dotprod", "neon",    "asimd",  "rvv"};
+constexpr std::string_view kVectorUnits[] = {"amx",          "avx512_vnni", "avx512", "avx_vnni",
+                                             "avx2",         "avx",         "sve",    "neon_i8mm",
+                                             "neon_dotprod", "neon",        "asimd",  "rvv"};
 
 }  // namespace
 
@@ -83,10 +83,10 @@ DeviceFactors factors_of(const std::vector<hwdb::SpeedFactorRow>& rows, const De
   for (const hwdb::SpeedFactorRow& row : rows) {
     if (!matches(row, device)) continue;
     if (row.tensor_type.empty()) {
-      const std::optional<double> figures[] = {
-          row.read,       row.vector,      row.cache_read,    row.matmul,      row.attention,
-          row.activation, row.expert_read, row.expert_matmul, row.half_tokens, row.product_s,
-          row.pass_s};
+      const std::optional<double> figures[] = {row.read,        row.vector,        row.cache_read,
+                                               row.matmul,      row.attention,     row.activation,
+                                               row.expert_read, row.expert_matmul, row.half_tokens,
+                                               row.product_s,   row.pass_s};
       static_assert(std::size(figures) == kFactorFields.size());
       for (std::size_t i = 0; i < kFactorFields.size(); ++i) {
         if (!figures[i]) continue;
@@ -98,7 +98,8 @@ DeviceFactors factors_of(const std::vector<hwdb::SpeedFactorRow>& rows, const De
     }
     const hwdb::TensorFormat* format = hwdb::find_tensor_format(row.tensor_type);
     if (format == nullptr) continue;
-    auto at = std::ranges::lower_bound(product.types, format->type, {}, &DeviceFactors::OfType::type);
+    auto at =
+        std::ranges::lower_bound(product.types, format->type, {}, &DeviceFactors::OfType::type);
     if (at == product.types.end() || at->type != format->type)
       at = product.types.insert(at, DeviceFactors::OfType{format->type});
     at->read *= row.read.value_or(1);

@@ -14,15 +14,15 @@ namespace planner {
 /// fitted to classes of devices (hwdb/data/speed) or to one machine (Calibration). Shares are of
 /// the rated bandwidth and of the arithmetic peak that DeviceRates carries.
 struct DeviceFactors {
-  double read = 0.6;        // bandwidth: weights, a few tokens
-  double vector = 0.5;      // peak: products with a few tokens
-  double cache_read = 0.5;  // bandwidth: the attention cache while decoding
-  double matmul = 0.3;      // peak: products with many tokens
-  double attention = 0.2;   // peak: attention of a prompt
-  double activation = 0.5;  // bandwidth: activations between the products
+  double read = 0.6;           // bandwidth: weights, a few tokens
+  double vector = 0.5;         // peak: products with a few tokens
+  double cache_read = 0.5;     // bandwidth: the attention cache while decoding
+  double matmul = 0.3;         // peak: products with many tokens
+  double attention = 0.2;      // peak: attention of a prompt
+  double activation = 0.5;     // bandwidth: activations between the products
   double expert_read = 0.8;    // routed experts: `read` times this
   double expert_matmul = 0.7;  // routed experts: `matmul` times this
-  double half_tokens = 30;  // tokens of a pass at which products reach half of `matmul`
+  double half_tokens = 30;     // tokens of a pass at which products reach half of `matmul`
   double product_s = 5e-6;  // seconds of each product of a pass, whatever its size: dispatch, sync
   double pass_s = 1e-4;     // seconds of each pass, whatever it holds
 

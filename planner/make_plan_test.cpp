@@ -128,20 +128,22 @@ TEST(CacheRecipe, HandedInGivesTheSamePlan) {
   EXPECT_GT(made.memory.devices[0].kv_cache.value, 0u);
 }
 
-TEST(Factors, EveryRowIsInRangeAndNamesItsRows) {
-  const auto& rows = Catalog::builtin().speed_factors();
+TEST(Factors, OfEveryGpuInTheCatalogueArePossible) {
+  const Catalog& catalog = Catalog::builtin();
+  const auto& rows = catalog.speed_factors();
   ASSERT_GT(rows.size(), 10u);
-  for (const auto& row : rows) {
-    EXPECT_LE(row.decode_mbu_low, row.decode_mbu_likely) << row.id;
-    EXPECT_LE(row.decode_mbu_likely, row.decode_mbu_high) << row.id;
-    EXPECT_GT(row.decode_mbu_low, 0.05) << row.id;
-    EXPECT_LE(row.decode_mbu_high, 1.0) << row.id;
-    EXPECT_LE(row.prefill_mfu_low, row.prefill_mfu_likely) << row.id;
-    EXPECT_LE(row.prefill_mfu_likely, row.prefill_mfu_high) << row.id;
-    EXPECT_GT(row.overhead_s_per_layer, 0) << row.id;
-    EXPECT_LT(row.overhead_s_per_layer, 1e-3) << row.id;
-    EXPECT_GT(row.devices, 0u) << row.id;
-    EXPECT_FALSE(row.origin.source.empty()) << row.id;
+  for (const hwdb::GpuRow& gpu : catalog.gpus()) {
+    for (const char* backend : {"cuda", "rocm", "vulkan", "metal", "sycl"}) {
+      const DeviceFactors f =
+          factors_of(rows, {"llama.cpp", backend, gpu.vendor, gpu.arch,
+                            gpu.form.empty() ? "discrete" : std::string_view(gpu.form)});
+      EXPECT_GT(f.read, 0.15) << gpu.id << " " << backend;
+      EXPECT_LT(f.read, 1.05) << gpu.id << " " << backend;
+      EXPECT_GT(f.matmul, 0.03) << gpu.id << " " << backend;
+      EXPECT_LT(f.matmul, 1.2) << gpu.id << " " << backend;
+      EXPECT_GT(f.product_s, 1e-7) << gpu.id << " " << backend;
+      EXPECT_LT(f.product_s, 1e-4) << gpu.id << " " << backend;
+    }
   }
 }
 

@@ -168,6 +168,7 @@ struct Plan {
   Placement placement;
   MemoryPlan memory;
   SpeedEstimate speed;
+  std::vector<SpeedAtDepth> speed_by_depth;  // at Scenario::depths; empty where nobody asked
   EnergyEstimate energy;
   CostEstimate cost;
   std::vector<Headroom> headroom;  // by grade of fit, strictest first; empty where nobody asked

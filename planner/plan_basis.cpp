@@ -175,7 +175,8 @@ void add_layers(const PlanInputs& inputs, PlanBasis* basis) {
 struct TypeMix {
   double read = 1, vector = 1, matmul = 1;
 };
-TypeMix mix_of(const std::vector<hwdb::ModelCosts::TypeShare>& shares, const DeviceFactors& factors) {
+TypeMix mix_of(const std::vector<hwdb::ModelCosts::TypeShare>& shares,
+               const DeviceFactors& factors) {
   TypeMix mix;
   if (factors.types.empty()) return mix;
   double bytes = 0, weights = 0, read = 0, vector = 0, matmul = 0;

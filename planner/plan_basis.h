@@ -35,14 +35,14 @@ struct DeviceRates {
   const DeviceFactors* factors = nullptr;
   /// Rates that the factors give with this model's tensor types, per second.
   struct Role {
-    double read = 0;            // bytes
-    double vector = 0;          // FLOPs, few tokens
-    double matmul = 0;          // FLOPs, many tokens
+    double read = 0;    // bytes
+    double vector = 0;  // FLOPs, few tokens
+    double matmul = 0;  // FLOPs, many tokens
   };
   Role dense, experts, output;
-  double cache_read = 0, activation = 0;  // bytes
-  double attention = 0;                   // FLOPs
-  const Calibration* calibration = nullptr;  // where the factors are this machine's own
+  double cache_read = 0, activation = 0;      // bytes
+  double attention = 0;                       // FLOPs
+  const Calibration* calibration = nullptr;   // where the factors are this machine's own
   hwdb::Basis basis = hwdb::Basis::modelled;  // the weakest of its figures and of the factors
   double budget = 0;                          // bytes it can give
   double overhead = 0;                        // driver context, once the device is used

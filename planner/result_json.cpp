@@ -163,6 +163,20 @@ void append_headroom(JsonWriter* w, const std::vector<Headroom>& grades) {
   w->end_array();
 }
 
+void append_depths(JsonWriter* w, const std::vector<SpeedAtDepth>& speeds) {
+  w->key("speed_by_depth").begin_array();
+  for (const SpeedAtDepth& at : speeds) {
+    w->begin_object();
+    w->member("depth", static_cast<std::uint64_t>(at.depth));
+    w->key("prefill_tok_per_s");
+    append_estimate(w, at.prefill_tok_per_s);
+    w->key("decode_tok_per_s");
+    append_estimate(w, at.decode_tok_per_s);
+    w->end_object();
+  }
+  w->end_array();
+}
+
 void append_launch(JsonWriter* w, const Plan& plan) {
   w->key("launch").begin_object();
   w->member("llama.cpp", std::string_view(llama_server_line(plan)));
@@ -229,6 +243,8 @@ void append_result_json(hwdb::JsonWriter* writer, const Plan& plan) {
   append_estimate(&w, "decode_tok_per_s", no_speed, plan.speed.decode_tok_per_s,
                   &plan.speed.decode_bound);
   append_estimate(&w, "ttft_s", no_speed, plan.speed.ttft_s);
+  append_estimate(&w, "request_s", no_speed, plan.speed.request_s);
+  if (!plan.speed_by_depth.empty()) append_depths(&w, plan.speed_by_depth);
   w.key("power_w").begin_object();
   append_estimate(&w, "idle", "", plan.energy.idle_w);
   append_estimate(&w, "prefill", no_speed, plan.energy.prefill_w);

@@ -104,9 +104,9 @@ void add_work(const Work& work, const DeviceRates& device, TimeSum* sum) {
                flop_rate(device, device.output, work.output_tokens)},
               device, sum);
   }
-  add_piece({Kind::cache, work.cache_bytes, work.attention_flops, device.cache_read,
-             device.attention},
-            device, sum);
+  add_piece(
+      {Kind::cache, work.cache_bytes, work.attention_flops, device.cache_read, device.attention},
+      device, sum);
   add_piece({Kind::activations, work.activation_bytes, 0, device.activation, 0}, device, sum);
   const double each = device.factors->product_s;
   if (work.products > 0 && each > 0) {

@@ -31,8 +31,8 @@ class TimeSum {
 
 /// What a device has to do in one pass.
 struct Work {
-  double tokens = 1;         // of the pass, all sequences together
-  double expert_tokens = 1;  // of them that a touched expert gets, on average
+  double tokens = 1;                          // of the pass, all sequences together
+  double expert_tokens = 1;                   // of them that a touched expert gets, on average
   double weight_bytes = 0, weight_flops = 0;  // matrices of the layers that every token uses
   double expert_bytes = 0, expert_flops = 0;  // routed experts that these tokens touch
   double output_bytes = 0, output_flops = 0;  // the vocabulary's matrix

@@ -21,7 +21,7 @@ using hwdb::Status;
 
 // The largest counts that anybody means; beyond them arithmetic would still hold, but not sense.
 constexpr std::uint64_t kMaxSequences = 4096, kMaxBatch = 1u << 20, kMaxThreads = 4096;
-constexpr std::size_t kMaxDevices = 256, kMaxText = 4096;
+constexpr std::size_t kMaxDevices = 256, kMaxText = 4096, kMaxDepths = 64;
 
 constexpr std::array<std::string_view, 9> kCacheTypes = {"f16",  "bf16", "f32",  "q8_0",  "q5_1",
                                                          "q5_0", "q4_1", "q4_0", "iq4_nl"};
@@ -206,6 +206,50 @@ Status read_texts(const Json& json, std::vector<std::string>* out) {
   return Ok{};
 }
 
+Status read_number(const Json& json, double least, double most, double* out) {
+  const auto number = json.as_double();
+  if (!number) return wrong_type(json, fmt::format("a number from {} to {}", least, most));
+  // The comparison is written so that NaN fails it.
+  if (!(*number >= least && *number <= most)) {
+    return Error{
+        "scenario.range",
+        fmt::format("{}, expected a number from {} to {}", hwdb::write_json(json), least, most),
+        {},
+        {}};
+  }
+  *out = *number;
+  return Ok{};
+}
+
+Status read_optional_number(const Json& json, double least, double most,
+                            std::optional<double>* out) {
+  out->reset();
+  if (json.is_null()) return Ok{};
+  double value = 0;
+  Status status = read_number(json, least, most, &value);
+  if (status) *out = value;
+  return status;
+}
+
+Status read_depths(const Json& json, std::vector<double>* out) {
+  out->clear();
+  if (json.is_null()) return Ok{};
+  const Json::Array* list = json.as_array();
+  if (list == nullptr) return wrong_type(json, "a list of numbers of tokens");
+  if (list->size() > kMaxDepths) {
+    return Error{"scenario.range",
+                 fmt::format("{} entries, at most {} are taken", list->size(), kMaxDepths),
+                 {},
+                 {}};
+  }
+  for (const Json& item : *list) {
+    double depth = 0;
+    if (auto status = read_count(item, 0, hwdb::limits::kContext, &depth); !status) return status;
+    out->push_back(depth);
+  }
+  return Ok{};
+}
+
 struct DraftKey {
   std::string_view name;
   Status (*read)(const Json&, DraftSettings*);
@@ -234,6 +278,10 @@ constexpr std::array kDraftKeys = {
              [](const Json& j, DraftSettings* d) { return read_cache_type(j, &d->cache_type_v); }},
     DraftKey{"n_max",
              [](const Json& j, DraftSettings* d) { return read_count(j, 0, 1024, &d->n_max); }},
+    DraftKey{"acceptance",
+             [](const Json& j, DraftSettings* d) {
+               return read_optional_number(j, 0, 1, &d->acceptance);
+             }},
 };
 
 /// null, or {"model": ...} or {"type": "draft-mtp"} with what goes with it.
@@ -248,7 +296,8 @@ Status read_draft(const Json& json, DraftSettings* out) {
       return Error{"scenario.unknown_key",
                    fmt::format("an object with \"{}\"", member.first),
                    {},
-                   "known: type model quant n_gpu_layers n_ctx cache_type_k cache_type_v n_max"};
+                   "known: type model quant n_gpu_layers n_ctx cache_type_k cache_type_v n_max "
+                   "acceptance"};
     }
     if (auto status = key->read(member.second, out); !status) {
       Error error = status.error();
@@ -432,6 +481,16 @@ constexpr std::array kKeys = {
         }},
     Key{"repack", [](const Json& j, Scenario* s) { return read_flag(j, &s->settings.repack); }},
     Key{"tariff", [](const Json& j, Scenario* s) { return read_text(j, &s->tariff); }},
+    Key{"cached_fraction",
+        [](const Json& j, Scenario* s) {
+          return read_number(j, 0, 1, &s->workload.cached_fraction);
+        }},
+    Key{"power_limit_w",
+        [](const Json& j, Scenario* s) {
+          return read_optional_number(j, kLeastPowerLimitW, kMostPowerLimitW,
+                                      &s->settings.power_limit_w);
+        }},
+    Key{"depths", [](const Json& j, Scenario* s) { return read_depths(j, &s->depths); }},
 };
 
 Error unknown_key(std::string_view name) {

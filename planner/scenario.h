@@ -14,6 +14,9 @@
 
 namespace planner {
 
+/// What is taken for the power limit of a GPU: from small boards to the largest accelerators.
+inline constexpr double kLeastPowerLimitW = 5, kMostPowerLimitW = 2000;
+
 enum class SplitMode { none, layer, row, tensor };
 
 /// How weights in RAM get there.
@@ -26,7 +29,7 @@ enum class LoadMode {
   direct_io
 };
 
-/// Speculative decoding, as far as it takes memory. What it does to speed is not part of a plan.
+/// Speculative decoding: what it takes, and how much of it is of use.
 struct DraftSettings {
   std::string model;  // a second model that drafts; "" none
   std::string quant;  // of a catalogue model; "" the one of the main model
@@ -35,6 +38,8 @@ struct DraftSettings {
   std::uint64_t n_ctx = 0;  // -cd of older builds; 0: as the main model's, as newer ones do
   std::string cache_type_k = "f16", cache_type_v = "f16";
   std::uint32_t n_max = 3;  // tokens drafted at a time
+  /// Share of the drafted tokens that the model takes over, 0 to 1; absent: nobody said.
+  std::optional<double> acceptance;
   bool active() const { return mtp || !model.empty(); }
 };
 
@@ -66,7 +71,8 @@ struct RunSettings {
   LoadMode load_mode = LoadMode::automatic;
   bool repack = true;  // a second layout of CPU weights where the processor has one
   SplitMode split_mode = SplitMode::layer;
-  std::vector<double> tensor_split;  // empty: by free memory
+  std::vector<double> tensor_split;     // empty: by free memory
+  std::optional<double> power_limit_w;  // each GPU is held to, watts; absent: its own limit
 };
 
 /// What is done with it. Decides speed at depth, time to first token, duty and money.
@@ -88,6 +94,10 @@ struct Workload {
 /// the known uses.
 hwdb::Result<Workload> workload_for(std::string_view use);
 
+/// Tokens of context that one request needs: what is there before, the prompt and the answer.
+/// Rounded up to 256, as caches are.
+std::uint64_t context_needed(const Workload& workload);
+
 /// One line of `batch`, or the arguments of `plan`: who runs what, where and how.
 struct Scenario {
   std::optional<hwdb::Json> id;
@@ -96,7 +106,8 @@ struct Scenario {
   std::string on = "this";
   RunSettings settings;
   Workload workload;
-  std::string tariff;  // id or alias; "" the default
+  std::string tariff;          // id or alias; "" the default
+  std::vector<double> depths;  // tokens of context at which speed is asked besides; empty: none
   bool calibrated = true;
 };
 

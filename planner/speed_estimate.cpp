@@ -205,8 +205,8 @@ void add_host_weights(const PlanBasis& basis, const Placement& placement, const 
 void add_moved_to_gpus(const PlanBasis& basis, const Placement& placement, const Pass& pass,
                        TimeSum* sum) {
   for (std::size_t g = 0; g < basis.gpus.size(); ++g) {
-    MovedWork moved = moved_to(basis, placement, static_cast<std::int32_t>(g), pass.tokens,
-                               pass.expert_share);
+    MovedWork moved =
+        moved_to(basis, placement, static_cast<std::int32_t>(g), pass.tokens, pass.expert_share);
     if (moved.hand_overs <= 0) continue;
     moved.work.tokens = pass.tokens, moved.work.expert_tokens = pass.expert_tokens;
     add_work(moved.work, basis.gpus[g], sum);
@@ -233,9 +233,9 @@ TimeSum prefill_micro_batch(const PlanBasis& basis, const Placement& placement, 
       const std::uint32_t last = first + placement.layers_on_gpu[g];
       if (first == last) continue;
       const double before = sum.seconds();
-      add_work(blocks_work(basis, static_cast<std::int32_t>(g), first, last, pass,
-                           placement.n_cpu_moe),
-               basis.gpus[g], &sum);
+      add_work(
+          blocks_work(basis, static_cast<std::int32_t>(g), first, last, pass, placement.n_cpu_moe),
+          basis.gpus[g], &sum);
       if (first > first_on_gpu)
         add_hand_over(basis, 1, tokens, gpu_link(basis), basis.gpus[g].gpu, &sum);
       *slowest_stage = std::max(*slowest_stage, sum.seconds() - before);
@@ -248,8 +248,7 @@ TimeSum prefill_micro_batch(const PlanBasis& basis, const Placement& placement, 
   const Work experts = host_experts_work(basis, first_on_gpu, placement.n_cpu_moe, pass);
   if (experts.expert_bytes > 0) add_host_weights(basis, placement, experts, &sum);
   if (basis.extras) {
-    MovedWork to_host =
-        moved_to(basis, placement, hwdb::kHostDevice, tokens, pass.expert_share);
+    MovedWork to_host = moved_to(basis, placement, hwdb::kHostDevice, tokens, pass.expert_share);
     to_host.work.tokens = tokens, to_host.work.expert_tokens = pass.expert_tokens;
     if (to_host.hand_overs > 0) add_host_weights(basis, placement, to_host.work, &sum);
     add_moved_to_gpus(basis, placement, pass, &sum);
@@ -285,8 +284,8 @@ TimeSum decode_step(const PlanBasis& basis, const Placement& placement,
       const std::uint32_t last = first + placement.layers_on_gpu[g];
       const bool has_output = output == static_cast<std::int32_t>(g);
       if (first == last && !has_output) continue;
-      Work work = blocks_work(basis, static_cast<std::int32_t>(g), first, last, pass,
-                              placement.n_cpu_moe);
+      Work work =
+          blocks_work(basis, static_cast<std::int32_t>(g), first, last, pass, placement.n_cpu_moe);
       add_attention(first, last, &work);
       if (has_output) add_output(basis, tokens, &work);
       add_work(work, basis.gpus[g], &sum);
@@ -303,7 +302,8 @@ TimeSum decode_step(const PlanBasis& basis, const Placement& placement,
   host.expert_flops += experts.expert_flops;
   double moved_hand_overs = 0;
   if (basis.extras) {
-    const MovedWork moved = moved_to(basis, placement, hwdb::kHostDevice, tokens, pass.expert_share);
+    const MovedWork moved =
+        moved_to(basis, placement, hwdb::kHostDevice, tokens, pass.expert_share);
     host.weight_bytes += moved.work.weight_bytes, host.weight_flops += moved.work.weight_flops;
     host.expert_bytes += moved.work.expert_bytes, host.expert_flops += moved.work.expert_flops;
     moved_hand_overs = moved.hand_overs;
@@ -384,13 +384,12 @@ TimeSum prefill_pass(const PlanBasis& basis, const Placement& placement,
   Work output;
   add_output(basis, 1, &output);
   const std::int32_t home = output_device(basis, placement);
-  add_work(output, home >= 0 ? basis.gpus[static_cast<std::size_t>(home)] : basis.host,
-           &sum);
+  add_work(output, home >= 0 ? basis.gpus[static_cast<std::size_t>(home)] : basis.host, &sum);
   return sum;
 }
 
 hwdb::Basis basis_of(const PlanBasis& basis, const Placement& placement) {
-  hwdb::Basis weakest = hwdb::Basis::modelled;
+  hwdb::Basis weakest = hwdb::Basis::measured;
   if (uses_gpu(placement)) {
     for (std::size_t g = 0; g < placement.layers_on_gpu.size(); ++g)
       if (placement.layers_on_gpu[g] > 0 || placement.output_on_gpu)

@@ -6,8 +6,8 @@
 #include <cmath>
 #include <numeric>
 
+#include "planner/class_factors.h"
 #include "planner/placement.h"
-#include "planner/speed_factor.h"
 #include "planner/test_inputs.h"
 
 namespace planner {
@@ -38,13 +38,15 @@ TEST(Speed, DecodeIsBytesOverAchievedBandwidth) {
   ASSERT_TRUE(plan);
   // 1.05 GB at 0.8 of 1 TB/s.
   EXPECT_NEAR(plan->speed.decode_tok_per_s.likely, 0.8e12 / 1.05e9, 0.01);
-  EXPECT_NEAR(plan->speed.decode_tok_per_s.low, 0.6e12 / 1.05e9, 0.01);
-  EXPECT_NEAR(plan->speed.decode_tok_per_s.high, 0.9e12 / 1.05e9, 0.01);
+  EXPECT_NEAR(plan->speed.decode_tok_per_s.low, 0.75 * 0.8e12 / 1.05e9, 0.01);
+  EXPECT_NEAR(plan->speed.decode_tok_per_s.high, 1.125 * 0.8e12 / 1.05e9, 0.01);
   EXPECT_EQ(plan->speed.decode_bound, Bound::memory);
-  ASSERT_EQ(plan->speed.decode_terms.size(), 1u);
+  ASSERT_EQ(plan->speed.decode_terms.size(), 2u);
   EXPECT_EQ(plan->speed.decode_terms[0].kind, TimeTerm::Kind::weights);
   EXPECT_EQ(plan->speed.decode_terms[0].device, 0);
-  EXPECT_DOUBLE_EQ(plan->speed.decode_terms[0].amount, 1.05e9);
+  EXPECT_DOUBLE_EQ(plan->speed.decode_terms[0].amount, 1e9);
+  EXPECT_EQ(plan->speed.decode_terms[1].kind, TimeTerm::Kind::output);
+  EXPECT_DOUBLE_EQ(plan->speed.decode_terms[1].amount, 50e6);
 }
 
 TEST(Speed, ReadingALargeModelTakesASecondOnALaptopAndAnEighthOnACard) {
@@ -57,15 +59,15 @@ TEST(Speed, ReadingALargeModelTakesASecondOnALaptopAndAnEighthOnACard) {
   c.machine.memory.total = testing::bytes(300e9);
   c.machine.memory.bandwidth = testing::per_second(120e9);
   c.machine.cpu.peak_fp32 = {hwdb::FlopsPerSecond(1e14), hwdb::Basis::spec, "test", ""};
-  for (auto& row : c.factors) row.decode_mbu_likely = 1, row.decode_mbu_high = 1;
+  for (auto& row : c.factors) row.read = 1;
   short_context(&c);
   const double on_card = 1 / c.plan()->speed.decode_tok_per_s.likely;
   c.inputs.settings.cpu_only = true;
   const double on_host = 1 / c.plan()->speed.decode_tok_per_s.likely;
-  EXPECT_NEAR(on_host, 140.0 / 120, 1e-6);
+  EXPECT_NEAR(on_host, 140.0 / 120, 1e-5);
   EXPECT_GT(on_host, 1.0);
-  EXPECT_NEAR(on_card, 140.0 / 1008, 1e-6);
-  EXPECT_NEAR(on_card / on_host, 1.0 / 8.4, 1e-6);
+  EXPECT_NEAR(on_card, 140.0 / 1008, 1e-5);
+  EXPECT_NEAR(on_card / on_host, 1.0 / 8.4, 1e-5);
 }
 
 TEST(Speed, AMeasuredBandwidthStandsForTheRatedOneItIsAShareOf) {
@@ -96,7 +98,7 @@ TEST(Speed, LongerCachesDecodeSlowerByWhatTheyRead) {
     ASSERT_TRUE(plan);
     EXPECT_LT(plan->speed.decode_tok_per_s.likely, before);
     before = plan->speed.decode_tok_per_s.likely;
-    EXPECT_NEAR(1 / before, (1.05e9 + depth * 5120) / 0.8e12, 1e-9);
+    EXPECT_NEAR(1 / before, (1.05e9 + depth * 5120) / 0.8e12, 1e-7);
   }
 }
 
@@ -109,8 +111,8 @@ TEST(Speed, PrefillIsFlopsOverAchievedPeakPlusTheQuadraticPart) {
   const double matmul = 1024 * 10 * 200e6 / 5e12;
   const double attention = 10 * 2048.0 * (1024.0 * 1025 / 2) / 5e12;
   const double output = 50e6 / 0.8e12;  // read once for the last token
-  EXPECT_NEAR(plan->speed.ttft_s.likely, matmul + attention + output, 1e-9);
-  EXPECT_NEAR(plan->speed.prefill_tok_per_s.likely, 1024 / (matmul + attention + output), 1e-3);
+  EXPECT_NEAR(plan->speed.ttft_s.likely, matmul + attention + output, 1e-6);
+  EXPECT_NEAR(plan->speed.prefill_tok_per_s.likely, 1024 / (matmul + attention + output), 0.01);
   EXPECT_EQ(plan->speed.prefill_bound, Bound::compute);
   EXPECT_NEAR(sum_of(plan->speed.prefill_terms), plan->speed.ttft_s.likely, 1e-9);
 }
@@ -172,20 +174,116 @@ TEST(Speed, ATokenReadsOnlyItsExpertsAndABatchMore) {
   EXPECT_NEAR(4 / four->speed.decode_tok_per_s.likely, (1.05e9 + 8e9 * share) / 0.8e12, 1e-9);
 }
 
-TEST(Speed, ExpertLayersDispatchMore) {
-  Case dense(dense_model(), with_cards({card("A", 24e9, 1e12, 1e15)}));
-  Case moe(expert_model(), with_cards({card("A", 24e9, 1e12, 1e15)}));
-  for (Case* c : {&dense, &moe}) {
-    short_context(c);
-    for (auto& row : c->factors) row.overhead_s_per_layer = 1e-4;
-  }
-  const auto dispatch = [](const Plan& plan) {
-    for (const TimeTerm& t : plan.speed.decode_terms)
-      if (t.kind == TimeTerm::Kind::dispatch) return t.seconds;
-    return 0.0;
+TEST(Speed, EachProductOfAPassIsDispatchedAndThePassOnce) {
+  Case c(dense_model(), with_cards({card("A", 24e9, 1e12, 1e15)}));
+  short_context(&c);
+  c.factors[0].product_s = 1e-5;
+  c.factors[0].pass_s = 3e-4;
+  const auto seconds = [](const std::vector<TimeTerm>& terms, TimeTerm::Kind kind) {
+    double sum = 0;
+    for (const TimeTerm& t : terms)
+      if (t.kind == kind) sum += t.seconds;
+    return sum;
   };
-  EXPECT_NEAR(dispatch(*dense.plan()), 10 * 1e-4, 1e-12);
-  EXPECT_NEAR(dispatch(*moe.plan()), 10 * 2 * 1e-4, 1e-12);
+  const auto plan = c.plan();
+  // Seven a layer, and the output's.
+  EXPECT_NEAR(seconds(plan->speed.decode_terms, TimeTerm::Kind::dispatch), 71e-5, 1e-12);
+  EXPECT_NEAR(seconds(plan->speed.decode_terms, TimeTerm::Kind::pass), 3e-4, 1e-12);
+  c.inputs.workload.n_prompt = 1024;  // two micro-batches of 512, and the output once
+  const auto prompt = c.plan();
+  EXPECT_NEAR(seconds(prompt->speed.prefill_terms, TimeTerm::Kind::dispatch), 141e-5, 1e-12);
+  EXPECT_NEAR(seconds(prompt->speed.prefill_terms, TimeTerm::Kind::pass), 6e-4, 1e-12);
+}
+
+TEST(Speed, MovingAndComputingOverlapButForALittle) {
+  // Both take 1.3125 ms: the fourth root of 2 longer together.
+  Case c(dense_model(), with_cards({card("A", 24e9, 1e12, 1e15)}));
+  short_context(&c);
+  const double alone = 1 / c.plan()->speed.decode_tok_per_s.likely;
+  c.machine.gpus[0].peak_fp16->value = hwdb::FlopsPerSecond(2.1e9 / 0.5 / alone);
+  EXPECT_NEAR(1 / c.plan()->speed.decode_tok_per_s.likely, alone * std::pow(2, 0.25), 1e-6);
+}
+
+TEST(Speed, ProductsWithManyTokensReachTheirHalfAtHalfTokens) {
+  auto model = dense_model();
+  model.output_flops_per_token = 0;
+  Case c(model, with_cards({card("A", 24e9, 1e15, 10e12)}));
+  c.inputs.workload.n_gen = 0;
+  c.factors[0].vector = 1e-6;
+  c.factors[0].half_tokens = 128;
+  c.factors[0].attention = 1e6;
+  c.inputs.workload.n_prompt = 128;
+  const double at_half = c.plan()->speed.prefill_tok_per_s.likely;
+  c.factors[0].half_tokens = 0;
+  EXPECT_NEAR(c.plan()->speed.prefill_tok_per_s.likely / at_half, 2, 0.02);
+}
+
+TEST(Speed, TypesHaveTheirOwnRates) {
+  auto model = dense_model();
+  const auto q4 = hwdb::tensor_type("Q4_K"), q6 = hwdb::tensor_type("Q6_K");
+  model.role_types.layers = {{q4, 750'000'000}, {q6, 250'000'000}};
+  Case c(model, with_cards({card("A", 24e9, 1e12, 1e15)}));
+  short_context(&c);
+  hwdb::SpeedFactorRow slow;
+  slow.id = "q6";
+  slow.tensor_type = "Q6_K";
+  slow.read = 0.5;
+  c.factors.push_back(slow);
+  EXPECT_NEAR(1 / c.plan()->speed.decode_tok_per_s.likely, (0.75e9 + 0.25e9 / 0.5 + 50e6) / 0.8e12,
+              1e-9);
+}
+
+TEST(Speed, CacheTypesHaveTheirOwnRates) {
+  Case c(dense_model(), with_cards({card("A", 24e9, 1e12, 1e15)}));
+  short_context(&c);
+  c.inputs.workload.depth = 4000;
+  c.inputs.settings.cache_type_k = c.inputs.settings.cache_type_v = "q8_0";
+  const double before = 1 / c.plan()->speed.decode_tok_per_s.likely;
+  hwdb::SpeedFactorRow slow;
+  slow.id = "q8 cache";
+  slow.tensor_type = "Q8_0";
+  slow.cache_read = 0.25;
+  c.factors.push_back(slow);
+  // 34 bytes for 32 numbers: 272 bytes a token and layer.
+  const double cache = 4000 * 2720.0 / 0.8e12;
+  EXPECT_NEAR(1 / c.plan()->speed.decode_tok_per_s.likely - before, 3 * cache, 1e-9);
+}
+
+TEST(Speed, AMachineWithItsOwnCalibrationGoesByIt) {
+  Case c(dense_model(), host());
+  short_context(&c);
+  Calibration own;
+  own.runtime = "llama.cpp", own.backend = "cpu";
+  own.bandwidth_bytes_per_s = 20e9, own.peak_flops_per_s = 1e15;
+  own.factors = {};
+  own.factors.read = 0.9;
+  own.factors.product_s = own.factors.pass_s = 0;
+  own.decode_spread = 0.02;
+  const std::vector<Calibration> all{own};
+  c.inputs.calibrations = all;
+  const auto plan = c.plan();
+  EXPECT_NEAR(1 / plan->speed.decode_tok_per_s.likely, 1.05e9 / 18e9, 1e-5);
+  EXPECT_EQ(plan->speed.decode_tok_per_s.basis, hwdb::Basis::calibrated);
+  EXPECT_NEAR(plan->speed.decode_tok_per_s.high / plan->speed.decode_tok_per_s.likely,
+              std::exp(1.645 * 0.02), 1e-9);
+  EXPECT_EQ(plan->speed.decode_accuracy, nullptr);
+  // Prefill was not measured: its band is the class's.
+  EXPECT_NE(plan->speed.prefill_accuracy, nullptr);
+  c.inputs.settings.runtime = hwdb::Runtime::tokwatt;  // another program
+  EXPECT_NE(c.plan()->speed.decode_tok_per_s.basis, hwdb::Basis::calibrated);
+}
+
+TEST(Speed, DepthsAreAskedOneByOne) {
+  Case c(dense_model(), with_cards({card("A", 24e9, 1e12, 10e12)}));
+  const auto plan = c.plan();
+  ASSERT_TRUE(plan);
+  const double depths[] = {0, 4000};
+  const auto speeds = speed_at_depths(c.inputs, plan->placement, depths);
+  ASSERT_TRUE(speeds);
+  ASSERT_EQ(speeds->size(), 2u);
+  EXPECT_NEAR(1 / (*speeds)[1].decode_tok_per_s.likely - 1 / (*speeds)[0].decode_tok_per_s.likely,
+              4000 * 5120 / 0.8e12, 2e-6);
+  EXPECT_GT((*speeds)[0].prefill_tok_per_s.likely, (*speeds)[1].prefill_tok_per_s.likely);
 }
 
 TEST(Speed, TwoGpusInAChainAreNotFasterInDecodeButInLongPrefill) {
@@ -255,22 +353,35 @@ TEST(VisibleCells, FullAndWindowed) {
   EXPECT_DOUBLE_EQ(visible_cells(100, 4, 4), 16);
 }
 
-TEST(SpeedFactor, TheMostSpecificRowCounts) {
+TEST(ClassFactors, AreTheProductOfAllRowsThatMatch) {
   std::vector<hwdb::SpeedFactorRow> rows(5);
-  rows[0].id = "any";
-  rows[1].id = "cuda", rows[1].backend = "cuda";
-  rows[2].id = "ada", rows[2].backend = "cuda", rows[2].arch = "Ada";
-  rows[3].id = "laptop", rows[3].backend = "cuda", rows[3].form = "laptop";
-  rows[4].id = "cpu", rows[4].backend = "cpu";
-  Assumptions a;
-  a.speed_factors = &rows;
-  EXPECT_EQ(find_factor(a, "cuda", "NVIDIA", "Ada", "laptop").id, "ada");
-  EXPECT_EQ(find_factor(a, "cuda", "NVIDIA", "Turing", "laptop").id, "laptop");
-  EXPECT_EQ(find_factor(a, "cuda", "NVIDIA", "Turing", "discrete").id, "cuda");
-  EXPECT_EQ(find_factor(a, "vulkan", "AMD", "RDNA", "discrete").id, "any");
-  EXPECT_EQ(cpu_factor(a, host()).id, "cpu");
-  a.speed_factors = nullptr;
-  EXPECT_EQ(&find_factor(a, "cuda", "", "", ""), &fallback_factor());
+  rows[0].id = "any", rows[0].read = 0.8, rows[0].product_s = 1e-5;
+  rows[1].id = "cuda", rows[1].backend = "cuda", rows[1].read = 0.9;
+  rows[2].id = "ada", rows[2].backend = "cuda", rows[2].arch = "Ada", rows[2].read = 0.5;
+  rows[3].id = "laptop", rows[3].form = "laptop", rows[3].product_s = 2;
+  rows[4].id = "q4", rows[4].backend = "cuda", rows[4].tensor_type = "Q4_0", rows[4].matmul = 1.5;
+  const DeviceFactors ada = factors_of(rows, {"llama.cpp", "cuda", "NVIDIA", "Ada", "laptop"});
+  EXPECT_DOUBLE_EQ(ada.read, 0.8 * 0.9 * 0.5);
+  EXPECT_DOUBLE_EQ(ada.product_s, 2e-5);
+  EXPECT_DOUBLE_EQ(ada.of(hwdb::tensor_type("Q4_0")).matmul, 1.5);
+  EXPECT_DOUBLE_EQ(ada.of(hwdb::tensor_type("Q4_1")).matmul, 1);
+  EXPECT_DOUBLE_EQ(ada.matmul, DeviceFactors{}.matmul);  // no row says one
+  const DeviceFactors other = factors_of(rows, {"llama.cpp", "vulkan", "AMD", "RDNA", "discrete"});
+  EXPECT_DOUBLE_EQ(other.read, 0.8);
+  const ClassFactors classes(&rows);
+  EXPECT_EQ(&classes.of({"llama.cpp", "cuda", "", "", ""}),
+            &classes.of({"llama.cpp", "cuda", "", "", ""}));
+  EXPECT_DOUBLE_EQ(classes.of({"llama.cpp", "cuda", "", "", ""}).read, 0.8 * 0.9);
+}
+
+TEST(ClassOf, ProcessorsByTheirWidestVectorUnit) {
+  auto machine = host();
+  EXPECT_EQ(cpu_class_of("tokwatt", machine).arch, "avx2");
+  EXPECT_EQ(cpu_class_of("tokwatt", machine).vendor, "Acme");
+  machine.cpu.isa.push_back("avx512f");
+  EXPECT_EQ(cpu_class_of("tokwatt", machine).arch, "avx512");
+  machine.form = "board";
+  EXPECT_EQ(cpu_class_of("tokwatt", machine).form, "board");
 }
 
 TEST(CpuPeak, FromCoresAndTheWidestUnit) {

@@ -132,7 +132,6 @@ struct Case {
   PlanInputs inputs;
 
   Case(hwdb::ModelCosts m, hwdb::Machine on) : model(std::move(m)), machine(std::move(on)) {
-    assumptions.class_factors = std::make_shared<const ClassFactors>(&factors);
     assumptions.speed_accuracy = &accuracy;
     tariff.id = "flat";
     tariff.currency = "USD";
@@ -145,7 +144,12 @@ struct Case {
   }
   Case(const Case&) = delete;
   Case& operator=(const Case&) = delete;
-  hwdb::Result<Plan> plan() const { return make_plan(inputs); }
+  /// By the factors as they are now.
+  hwdb::Result<Plan> plan() {
+    assumptions.class_factors =
+        factors.empty() ? nullptr : std::make_shared<const ClassFactors>(&factors);
+    return make_plan(inputs);
+  }
 };
 
 }  // namespace planner::testing

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: MIT
+#include <algorithm>
 #include <array>
+#include <cmath>
 
 #include "planner/scenario.h"
 
@@ -89,6 +91,13 @@ hwdb::Result<Workload> workload_for(std::string_view use) {
   std::string hint = "known uses:";
   for (const Named& named : kUses) hint.append(" ").append(named.use);
   return hwdb::Error{"usage.value", "unknown use '" + std::string(use) + "'", "--use", hint};
+}
+
+std::uint64_t context_needed(const Workload& workload) {
+  constexpr double kStep = 256;
+  const double tokens = std::max(0.0, workload.depth) + std::max(0.0, workload.n_prompt) +
+                        std::max(0.0, workload.n_gen);
+  return static_cast<std::uint64_t>(std::ceil(tokens / kStep) * kStep);
 }
 
 }  // namespace planner

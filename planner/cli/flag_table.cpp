@@ -176,7 +176,7 @@ Status read_cache_ram(Text value, std::int64_t* mib) {
 }
 
 constexpr std::uint64_t kMaxBatch = 1u << 20;
-constexpr double kMaxTokens = 2147483648.0;
+constexpr std::uint64_t kMaxTokens = 1ull << 31;
 
 constexpr std::array kFlags = {
     // What runs where.
@@ -273,6 +273,13 @@ constexpr std::array kFlags = {
     Flag{"--draft-max", "--draft-n --spec-draft-n-max", "N", "tokens drafted at a time (default 3)",
          kPlan,
          [](Text v, Options* o) { return read_count(v, 0, 1024, &o->settings.draft.n_max); }},
+    Flag{"--acceptance", "", "SHARE", "of the drafted tokens that are taken over, 0.7 or 70%", kPlan,
+         [](Text v, Options* o) {
+           double share = 0;
+           Status status = read_share(v, &share);
+           if (status) o->settings.draft.acceptance = share;
+           return status;
+         }},
     Flag{"--spec-type", "", "TYPE", "draft-mtp: the model's own draft layers; none, draft-simple",
          kPlan, [](Text v, Options* o) { return read_word(v, kSpecTypes, &o->settings.draft.mtp); }},
     Flag{"--cache-ram", "-cram", "MIB", "the server's prompt cache at most (default 8192)", kPlan,
@@ -307,14 +314,14 @@ constexpr std::array kFlags = {
            o->use_given = true;
            return Ok{};
          }},
-    Flag{"--prompt", "", "N", "tokens of a prompt", kWorkload,
-         [](Text v, Options* o) { return read_number(v, 1, kMaxTokens, &o->workload.n_prompt); }},
+    Flag{"--prompt", "", "N", "tokens of a prompt; 30k is 30720", kWorkload,
+         [](Text v, Options* o) { return read_count(v, 1, kMaxTokens, &o->workload.n_prompt); }},
     Flag{"--gen", "", "N", "tokens of an answer", kWorkload,
-         [](Text v, Options* o) { return read_number(v, 0, kMaxTokens, &o->workload.n_gen); }},
-    Flag{"--cached", "", "SHARE", "of the prompt already in the cache, 0 to 1", kWorkload,
-         [](Text v, Options* o) { return read_number(v, 0, 1, &o->workload.cached_fraction); }},
+         [](Text v, Options* o) { return read_count(v, 0, kMaxTokens, &o->workload.n_gen); }},
+    Flag{"--cached", "", "SHARE", "of the prompt already in the cache, 0.9 or 90%", kWorkload,
+         [](Text v, Options* o) { return read_share(v, &o->workload.cached_fraction); }},
     Flag{"--depth", "", "N", "tokens in the cache before the prompt", kWorkload,
-         [](Text v, Options* o) { return read_number(v, 0, kMaxTokens, &o->workload.depth); }},
+         [](Text v, Options* o) { return read_count(v, 0, kMaxTokens, &o->workload.depth); }},
     Flag{"--users", "", "N", "people who share the machine", kWorkload,
          [](Text v, Options* o) { return read_count(v, 1, 100000, &o->workload.users); }},
     Flag{"--hours", "", "H", "hours a day that the model is loaded", kWorkload,
@@ -337,6 +344,15 @@ constexpr std::array kFlags = {
          [](Text v, Options* o) { return read_text(v, &o->model_filter); }},
 
     // Money.
+    Flag{"--power-limit", "", "W", "each GPU is held to, watts (default its own limit)", kMoney,
+         [](Text v, Options* o) {
+           const Text number = v.ends_with('W') || v.ends_with('w') ? v.substr(0, v.size() - 1) : v;
+           std::optional<double> watts;
+           Status status = read_optional_number(number, planner::kLeastPowerLimitW,
+                                                planner::kMostPowerLimitW, &watts);
+           if (status) o->settings.power_limit_w = watts;
+           return status;
+         }},
     Flag{"--tariff", "", "NAME", "electricity tariff (see list tariffs), or a price: 0.16/kWh", kMoney,
          [](Text v, Options* o) { return read_text(v, &o->tariff); }},
     Flag{"--price", "", "P", "price of a kWh in place of a tariff", kMoney,

@@ -48,6 +48,15 @@ Status read_optional_number(std::string_view text, double least, double most,
   return status;
 }
 
+Status read_share(std::string_view text, double* out) {
+  const bool percent = text.ends_with('%');
+  double value = 0;
+  if (!read_number(percent ? text.substr(0, text.size() - 1) : text, 0, percent ? 100 : 1, &value))
+    return wrong_value(text, "a share such as 0.9 or 90%");
+  *out = percent ? value / 100 : value;
+  return Ok{};
+}
+
 Status read_text(std::string_view value, std::string* out) {
   if (value.empty()) return wrong_value(value, "text");
   *out = value;

@@ -35,6 +35,9 @@ hwdb::Status read_number(std::string_view text, double least, double most, doubl
 hwdb::Status read_optional_number(std::string_view text, double least, double most,
                                   std::optional<double>* out);
 
+/// A share from 0 to 1: "0.9" or "90%".
+hwdb::Status read_share(std::string_view text, double* out);
+
 /// Any text but none.
 hwdb::Status read_text(std::string_view value, std::string* out);
 

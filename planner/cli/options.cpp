@@ -194,6 +194,9 @@ hwdb::Result<Options> parse_arguments(const std::vector<std::string>& arguments)
                    options.command);
     }
   }
+  // A named use wants room for what it does; a longer prompt given beside it wants more.
+  options.workload.wanted_ctx =
+      std::max(options.workload.wanted_ctx, planner::context_needed(options.workload));
   if (options.help || options.version) return options;
   if (options.command.empty() && !options.arguments.empty()) {
     return usage(

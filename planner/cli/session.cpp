@@ -282,6 +282,11 @@ planner::Scenario Session::scenario(const std::string& model) const {
     scenario.settings.n_ctx = *options_.n_ctx;
   } else if (options_.use_given) {
     scenario.settings.n_ctx = options_.workload.wanted_ctx * scenario.settings.n_seq;
+  } else {
+    // What was asked for one by one has to fit.
+    scenario.settings.n_ctx =
+        std::max(scenario.settings.n_ctx,
+                 planner::context_needed(options_.workload) * scenario.settings.n_seq);
   }
   return scenario;
 }

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <memory>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -18,11 +19,16 @@ namespace fitting {
 /// A line of the table, as it stands there.
 struct MeasuredRow {
   std::size_t line = 0;
-  std::vector<std::string> cells;  // by the header's columns
+  std::vector<std::string> cells;  // in the order of measured_columns()
   std::string source_id, url, date, device, backend, runtime, model, quant, notes, offload;
   hwdb::SpeedReading reading;
-  double params_b = 0, vram_gb = 0;
+  double params_b = 0, vram_gb = 0;  // 0: not told
+  bool params_exact = false;         // told with two decimals or more
   bool is_moe = false;
+  bool both_phases = false;   // test pp+tg: one rate for prompt and output together
+  double model_size_gib = 0;  // 0: not told
+  std::string host;           // the notes' words for the processor beside a card, "" none
+  std::string memory;         // the notes' words for its memory, as a rig takes them, "" none
 };
 
 /// Where a row belongs when errors are told apart.
@@ -54,12 +60,25 @@ struct CleanedRows {
   std::vector<LeftOut> left_out;
 };
 
-/// Reads a CSV table. Errors: file.*, csv.header (a column is missing), csv.row (wrong number of
-/// cells, a figure that is none), each with its line.
+/// The columns that a table must have; others are read over.
+std::span<const std::string_view> measured_columns();
+
+/// Reads a CSV table. Errors: file.*, csv.limit (more than 64 MiB), csv.header (a column is missing
+/// or there twice), csv.row (a quote that is not closed, wrong number of cells, a figure that is
+/// none), each with its line.
 hwdb::Result<std::vector<MeasuredRow>> read_measured_rows(const std::string& path,
                                                           std::vector<std::string>* header);
+/// The same from text; `where` names it in errors.
+hwdb::Result<std::vector<MeasuredRow>> parse_measured_rows(std::string_view text,
+                                                           std::string_view where,
+                                                           std::vector<std::string>* header);
 
-/// Applies the rules in order; each row is used or left out by exactly one rule.
+/// Applies the rules in order; each row is used or left out by exactly one rule. Of a group of rows
+/// that measured the same, the middle one is the case and the others are duplicates.
 CleanedRows clean_rows(std::vector<MeasuredRow> rows, const hwdb::Catalog& catalog);
+
+/// The cases as a table with the same columns, notes cut down to what the rules read. Read and
+/// cleaned again it gives the same cases.
+std::string write_cleaned_csv(std::span<const Case> cases);
 
 }  // namespace fitting
