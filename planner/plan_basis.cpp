@@ -192,29 +192,6 @@ TypeMix mix_of(const std::vector<hwdb::ModelCosts::TypeShare>& shares,
   return mix;
 }
 
-// The factors and this model's types in bytes and FLOPs per second.
-void set_rates(const hwdb::ModelCosts& model, const RunSettings& settings, DeviceRates* d) {
-  const DeviceFactors& f = *d->factors;
-  const auto role = [&](const std::vector<hwdb::ModelCosts::TypeShare>& shares, double read_share,
-                        double matmul_share) {
-    const TypeMix mix = mix_of(shares, f);
-    return DeviceRates::Role{d->bandwidth * f.read * read_share / mix.read,
-                             d->peak * f.vector / mix.vector,
-                             d->peak * f.matmul * matmul_share / mix.matmul};
-  };
-  d->dense = role(model.role_types.layers, 1, 1);
-  if (model.shape.n_experts > 0)
-    d->experts = role(model.role_types.experts, f.expert_read, f.expert_matmul);
-  d->output = role(model.role_types.output, 1, 1);
-  d->cache_read = d->bandwidth * f.cache_read;
-  if (!f.types.empty()) {
-    const auto k = cache_type(settings.cache_type_k), v = cache_type(settings.cache_type_v);
-    if (k && v) d->cache_read *= 2 / (1 / f.of(*k).cache_read + 1 / f.of(*v).cache_read);
-  }
-  d->attention = d->peak * f.attention;
-  d->activation = d->bandwidth * f.activation;
-}
-
 // Outputs of one pass over all sequences: the last token of each, and what was drafted behind it.
 double outputs_of_all(const RunSettings& settings) {
   const double drafted = settings.draft.active() ? settings.draft.n_max : 0;
@@ -324,6 +301,29 @@ hwdb::Status set_context(const hwdb::CacheRecipe& recipe, const hwdb::CacheReque
   compute.type_k = request.type_k;
   compute.type_v = request.type_v;
   return hwdb::Ok{};
+}
+
+// The factors and this model's types in bytes and FLOPs per second.
+void set_rates(const hwdb::ModelCosts& model, const RunSettings& settings, DeviceRates* d) {
+  const DeviceFactors& f = *d->factors;
+  const auto role = [&](const std::vector<hwdb::ModelCosts::TypeShare>& shares, double read_share,
+                        double matmul_share) {
+    const TypeMix mix = mix_of(shares, f);
+    return DeviceRates::Role{d->bandwidth * f.read * read_share / mix.read,
+                             d->peak * f.vector / mix.vector,
+                             d->peak * f.matmul * matmul_share / mix.matmul};
+  };
+  d->dense = role(model.role_types.layers, 1, 1);
+  if (model.shape.n_experts > 0)
+    d->experts = role(model.role_types.experts, f.expert_read, f.expert_matmul);
+  d->output = role(model.role_types.output, 1, 1);
+  d->cache_read = d->bandwidth * f.cache_read;
+  if (!f.types.empty()) {
+    const auto k = cache_type(settings.cache_type_k), v = cache_type(settings.cache_type_v);
+    if (k && v) d->cache_read *= 2 / (1 / f.of(*k).cache_read + 1 / f.of(*v).cache_read);
+  }
+  d->attention = d->peak * f.attention;
+  d->activation = d->bandwidth * f.activation;
 }
 
 hwdb::Result<PlanBasis> prepare(const PlanInputs& inputs) {
