@@ -370,6 +370,7 @@ void fields(V& v, SpeedFactorRow& r) {
   v("vendor", r.vendor);
   v("arch", r.arch);
   v("form", r.form);
+  v("device", r.device);
   v("tensor_type", r.tensor_type);
   v("read", r.read);
   v("vector", r.vector);

@@ -301,8 +301,8 @@ struct DefaultRow {
 /// the most special ones (multipliers). planner/device_factors.h says what each figure means.
 struct SpeedFactorRow {
   std::string id;
-  std::string runtime, backend, vendor, arch, form;  // "" matches all
-  std::string tensor_type;                           // "" : not of one type of weights
+  std::string runtime, backend, vendor, arch, form, device;  // "" matches all; device: a row's id
+  std::string tensor_type;                                   // "" : not of one type of weights
   std::optional<double> read, vector, cache_read, matmul, attention, activation, expert_read,
       expert_matmul, half_tokens, product_s, pass_s;
   /// Standard error of the natural logarithm of each figure, in the order of the figures present.

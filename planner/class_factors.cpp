@@ -54,13 +54,17 @@ std::string_view to_string(hwdb::GpuInfo::Backend backend) {
 
 DeviceClass class_of(std::string_view runtime, const hwdb::GpuInfo& gpu,
                      hwdb::GpuInfo::Backend backend) {
-  return {runtime, to_string(backend), gpu.vendor, gpu.arch, form_of(gpu)};
+  return {runtime, to_string(backend), gpu.vendor, gpu.arch, form_of(gpu), gpu.catalog_id};
 }
 
 DeviceClass cpu_class_of(std::string_view runtime, const hwdb::Machine& machine) {
   const std::string_view name = machine.cpu.name;
-  DeviceClass device{runtime, "cpu", name.substr(0, name.find_first_of(" (")), "",
-                     is_small(machine) ? "board" : "cpu"};
+  DeviceClass device{runtime,
+                     "cpu",
+                     name.substr(0, name.find_first_of(" (")),
+                     "",
+                     is_small(machine) ? "board" : "cpu",
+                     machine.cpu.catalog_id};
   for (const std::string_view unit : kVectorUnits) {
     for (const std::string& isa : machine.cpu.isa) {
       if (isa.starts_with(unit)) device.arch = unit;
@@ -73,7 +77,7 @@ DeviceClass cpu_class_of(std::string_view runtime, const hwdb::Machine& machine)
 bool matches(const hwdb::SpeedFactorRow& row, const DeviceClass& device) {
   return agrees(row.runtime, device.runtime) && agrees(row.backend, device.backend) &&
          agrees(row.vendor, device.vendor) && agrees(row.arch, device.arch) &&
-         agrees(row.form, device.form);
+         agrees(row.form, device.form) && agrees(row.device, device.device);
 }
 
 DeviceFactors factors_of(const std::vector<hwdb::SpeedFactorRow>& rows, const DeviceClass& device) {
@@ -111,7 +115,7 @@ DeviceFactors factors_of(const std::vector<hwdb::SpeedFactorRow>& rows, const De
 }
 
 struct ClassFactors::Known {
-  std::string runtime, backend, vendor, arch, form;
+  std::string runtime, backend, vendor, arch, form, device;
   DeviceFactors factors;
 };
 
@@ -123,13 +127,14 @@ const DeviceFactors& ClassFactors::of(const DeviceClass& device) const {
   for (const auto& known : known_) {
     if (known->arch == device.arch && known->backend == device.backend &&
         known->form == device.form && known->vendor == device.vendor &&
-        known->runtime == device.runtime) {
+        known->runtime == device.runtime && known->device == device.device) {
       return known->factors;
     }
   }
   known_.push_back(std::make_unique<const Known>(
       Known{std::string(device.runtime), std::string(device.backend), std::string(device.vendor),
-            std::string(device.arch), std::string(device.form), factors_of(*rows_, device)}));
+            std::string(device.arch), std::string(device.form), std::string(device.device),
+            factors_of(*rows_, device)}));
   return known_.back()->factors;
 }
 

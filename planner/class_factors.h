@@ -21,7 +21,8 @@ std::string_view to_string(hwdb::GpuInfo::Backend backend);
 struct DeviceClass {
   std::string_view runtime;  // "tokwatt" or "llama.cpp", which stands for all that build on it
   std::string_view backend, vendor, arch;
-  std::string_view form;  // discrete, integrated, unified, laptop; processors: cpu or board
+  std::string_view form;    // discrete, integrated, unified, laptop; processors: cpu or board
+  std::string_view device;  // id of its catalogue row, "" none
   bool operator==(const DeviceClass&) const = default;
 };
 DeviceClass class_of(std::string_view runtime, const hwdb::GpuInfo& gpu,

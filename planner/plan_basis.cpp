@@ -209,6 +209,29 @@ std::uint32_t outputs_of(const RunSettings& settings, std::uint32_t n_tokens) {
 
 }  // namespace
 
+void use_factors(const DeviceFactors& f, const hwdb::ModelCosts& model, const RunSettings& settings,
+                 DeviceRates* d) {
+  d->factors = &f;
+  const auto role = [&](const std::vector<hwdb::ModelCosts::TypeShare>& shares, double read_share,
+                        double matmul_share) {
+    const TypeMix mix = mix_of(shares, f);
+    return DeviceRates::Role{d->bandwidth * f.read * read_share / mix.read,
+                             d->peak * f.vector / mix.vector,
+                             d->peak * f.matmul * matmul_share / mix.matmul};
+  };
+  d->dense = role(model.role_types.layers, 1, 1);
+  if (model.shape.n_experts > 0)
+    d->experts = role(model.role_types.experts, f.expert_read, f.expert_matmul);
+  d->output = role(model.role_types.output, 1, 1);
+  d->cache_read = d->bandwidth * f.cache_read;
+  if (!f.types.empty()) {
+    const auto k = cache_type(settings.cache_type_k), v = cache_type(settings.cache_type_v);
+    if (k && v) d->cache_read *= 2 / (1 / f.of(*k).cache_read + 1 / f.of(*v).cache_read);
+  }
+  d->attention = d->peak * f.attention;
+  d->activation = d->bandwidth * f.activation;
+}
+
 double visible_cells(double depth, double n, double window) {
   if (window <= 0) return n * depth + n * (n + 1) / 2;
   // Token i of n sees min(depth + i, window) cells.
@@ -303,29 +326,6 @@ hwdb::Status set_context(const hwdb::CacheRecipe& recipe, const hwdb::CacheReque
   return hwdb::Ok{};
 }
 
-// The factors and this model's types in bytes and FLOPs per second.
-void set_rates(const hwdb::ModelCosts& model, const RunSettings& settings, DeviceRates* d) {
-  const DeviceFactors& f = *d->factors;
-  const auto role = [&](const std::vector<hwdb::ModelCosts::TypeShare>& shares, double read_share,
-                        double matmul_share) {
-    const TypeMix mix = mix_of(shares, f);
-    return DeviceRates::Role{d->bandwidth * f.read * read_share / mix.read,
-                             d->peak * f.vector / mix.vector,
-                             d->peak * f.matmul * matmul_share / mix.matmul};
-  };
-  d->dense = role(model.role_types.layers, 1, 1);
-  if (model.shape.n_experts > 0)
-    d->experts = role(model.role_types.experts, f.expert_read, f.expert_matmul);
-  d->output = role(model.role_types.output, 1, 1);
-  d->cache_read = d->bandwidth * f.cache_read;
-  if (!f.types.empty()) {
-    const auto k = cache_type(settings.cache_type_k), v = cache_type(settings.cache_type_v);
-    if (k && v) d->cache_read *= 2 / (1 / f.of(*k).cache_read + 1 / f.of(*v).cache_read);
-  }
-  d->attention = d->peak * f.attention;
-  d->activation = d->bandwidth * f.activation;
-}
-
 hwdb::Result<PlanBasis> prepare(const PlanInputs& inputs) {
   static const Assumptions kDefaults;
   const Assumptions& assumptions = inputs.assumptions ? *inputs.assumptions : kDefaults;
@@ -344,8 +344,9 @@ hwdb::Result<PlanBasis> prepare(const PlanInputs& inputs) {
   basis.batch = std::max(1u, w.batch);
   basis.host = host_rates(inputs, assumptions);
   add_gpus(inputs, assumptions, &basis);
-  set_rates(*inputs.model, inputs.settings, &basis.host);
-  for (DeviceRates& gpu : basis.gpus) set_rates(*inputs.model, inputs.settings, &gpu);
+  use_factors(*basis.host.factors, *inputs.model, inputs.settings, &basis.host);
+  for (DeviceRates& gpu : basis.gpus)
+    use_factors(*gpu.factors, *inputs.model, inputs.settings, &gpu);
   add_layers(inputs, &basis);
   basis.output_buffer = outputs_of_all(inputs.settings) *
                         static_cast<double>(inputs.model->shape.n_vocab) * sizeof(float);

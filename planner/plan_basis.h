@@ -127,8 +127,10 @@ GpusInUse gpus_in_use(const RunSettings& settings, const hwdb::Machine& machine)
 /// type).
 hwdb::Result<PlanBasis> prepare(const PlanInputs& inputs);
 
-/// Works the rates of a device out anew, for factors that have changed.
-void set_rates(const hwdb::ModelCosts& model, const RunSettings& settings, DeviceRates* device);
+/// Gives a device these factors, and the rates that follow with a model's tensor types and the
+/// cache's: for fits. The factors must outlive the basis.
+void use_factors(const DeviceFactors& factors, const hwdb::ModelCosts& model,
+                 const RunSettings& settings, DeviceRates* device);
 
 /// The same with another context: for searches. `recipe` and the rest of the basis stay.
 hwdb::Status set_context(const hwdb::CacheRecipe& recipe, const hwdb::CacheRequest& request,

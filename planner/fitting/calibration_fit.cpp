@@ -4,7 +4,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <array>
 #include <cmath>
 #include <limits>
 #include <map>
@@ -152,7 +151,7 @@ class DeviceFit {
       set_values(values);
       return std::log(rows_[row].measured_s / seconds_of(rows_[row]));
     };
-    const FitResult result = robust_fit(problem);
+    const FitResult result = best_fit(&problem);
     set_values(result.values);
 
     FittedDevice device;
@@ -180,6 +179,26 @@ class DeviceFit {
     if (n < 2 || reading.deviation <= 0) return kUntoldNoise;
     // The median's error: 1.25 times that of a mean.
     return std::max(kLeastNoise, 1.25 * reading.deviation / reading.tok_per_s / std::sqrt(n));
+  }
+
+  /// The rate of a product is the faster of two ways, so that a search that begins with the wrong
+  /// one for many tokens never learns of the other: it begins with either.
+  FitResult best_fit(FitProblem* problem) const {
+    FitResult best = robust_fit(*problem);
+    const double peak_share = problem->parameters[place_of(&DeviceFactors::vector)].prior;
+    for (const double vector : {0.2, 0.5, 1.0}) {
+      for (const double matmul : {1.5, 4.0}) {
+        problem->parameters[place_of(&DeviceFactors::vector)].start = peak_share + std::log(vector);
+        problem->parameters[place_of(&DeviceFactors::matmul)].start = peak_share + std::log(matmul);
+        FitResult other = robust_fit(*problem);
+        if (other.cost < best.cost) best = std::move(other);
+      }
+    }
+    return best;
+  }
+  std::size_t place_of(double DeviceFactors::*member) const {
+    return static_cast<std::size_t>(std::ranges::find(slots_, member, &Slot::scalar) -
+                                    slots_.begin());
   }
 
   /// Shares are of what was measured, where it was; class factors are of what is rated.
@@ -253,26 +272,25 @@ class DeviceFit {
       // Several different GPUs in one reading cannot be told apart.
       if (gpu == asked->basis.gpus.end() || asked->basis.gpus.size() != 1) return nullptr;
     }
-    for (DeviceRates* device : devices_of(*asked)) {
-      device->factors = &calibration_.factors;
-      device->bandwidth = calibration_.bandwidth_bytes_per_s;
-      device->peak = calibration_.peak_flops_per_s;
-    }
+    DeviceRates& device = device_of(*asked);
+    device.bandwidth = calibration_.bandwidth_bytes_per_s;
+    device.peak = calibration_.peak_flops_per_s;
+    planner::use_factors(calibration_.factors, asked->model->costs, in.settings, &device);
     asked->placement = planner::place(
         asked->basis, is_cpu(key_) ? 0 : std::numeric_limits<std::int32_t>::max(), 0);
     if (!planner::is_speed_known(asked->basis, asked->placement)) return nullptr;
     return asked;
   }
 
-  std::array<DeviceRates*, 1> devices_of(Asked& asked) const {
-    return {is_cpu(key_) ? &asked.basis.host : &asked.basis.gpus.front()};
+  DeviceRates& device_of(Asked& asked) const {
+    return is_cpu(key_) ? asked.basis.host : asked.basis.gpus.front();
   }
 
   double seconds_of(const Row& row) const {
     if (row.is_kernel) return kernel_seconds(record_.kernels[row.index]);
     Asked& asked = *row.asked;
-    for (DeviceRates* device : devices_of(asked))
-      planner::set_rates(asked.model->costs, asked.inputs.settings, device);
+    planner::use_factors(calibration_.factors, asked.model->costs, asked.inputs.settings,
+                         &device_of(asked));
     const bool prefill = record_.readings[row.index].test == SpeedReading::Test::prefill;
     return (prefill ? planner::prefill_pass(asked.basis, asked.placement, nullptr)
                     : planner::decode_step(asked.basis, asked.placement, nullptr))
