@@ -184,7 +184,7 @@ TEST(CalibrationFit, PredictsModelsAndDepthsThatWereNotMeasured) {
   using enum SpeedReading::Test;
   for (const auto test : {decode, prefill}) {
     for (const std::uint32_t depth : {0u, 16384u}) {
-      for (const char* model : {"llama-3.2-1b", "qwen2.5-0.5b"}) {
+      for (const char* model : {"llama-3.2-1b", "qwen2.5-1.5b"}) {
         const SpeedReading unseen = truth.measure(model, "Q4_K_M", test, depth);
         EXPECT_NEAR(truth.speed(unseen, c) / unseen.tok_per_s, 1, 0.03)
             << model << " " << hwdb::to_string(test) << " at " << depth;
