@@ -32,6 +32,7 @@ constexpr std::array kStatuses = {
     FamilyStatus{"row", 3},
     FamilyStatus{"machine", 3},
     FamilyStatus{"log", 3},
+    FamilyStatus{"llama_bench", 3},
     FamilyStatus{"device", 4},
     FamilyStatus{"probe", 4},
     FamilyStatus{"endpoint", 5},

@@ -18,6 +18,7 @@ using hwdb::SpeedReading;
 constexpr double kDeep = 2048;       // tokens in the cache from which a row belongs to `depth`
 constexpr double kFewThreads = 0.6;  // of the processor's fast cores
 constexpr double kFasterThanMemory = 1.05;  // of what the rated bandwidth allows
+constexpr double kSurelyAll = 0.75;         // of the memory: weights that no program leaves in RAM
 constexpr double kSlowBuild = 0.6;          // of the best comparable row
 constexpr std::uint32_t kUsualGen = 128;    // where a source does not tell
 /// llama.cpp's programs choose flash attention by themselves from this month on; before, it was
@@ -117,10 +118,13 @@ std::string work_key(const Case& one) {
   const double cells = s.workload.depth + s.workload.n_gen / 2;
   const double depth_class = decode ? std::floor(std::log2(std::max(cells, 256.0)) * 2)
                                     : s.workload.n_prompt + 1e-9 * s.workload.depth;
-  return fmt::format("{}|{}|{}|{}|{}|{}|{}|{:.9g}|{}|{}|{}/{}|{}|{}|{}|{}|{}", one.device_key,
-                     one.row.reading.devices, one.row.reading.backend,
-                     one.model->costs.shape.architecture, one.model->costs.tensor_bytes, s.quant,
-                     decode, depth_class, s.workload.depth >= kDeep, s.workload.batch,
+  const hwdb::ModelShape& shape = one.model->costs.shape;
+  const std::string model =
+      fmt::format("{} {} {} {} {} {} {}", shape.architecture, shape.n_layers, shape.n_embd,
+                  shape.n_vocab, shape.n_ff.at(0), shape.n_kv_heads.at(0), shape.n_experts);
+  return fmt::format("{}|{}|{}|{}|{}|{}|{:.9g}|{}|{}|{}/{}|{}|{}|{}|{}|{}", one.device_key,
+                     one.row.reading.devices, one.row.reading.backend, model, s.quant, decode,
+                     depth_class, s.workload.depth >= kDeep, s.workload.batch,
                      s.settings.cache_type_k, s.settings.cache_type_v, s.settings.flash_attn,
                      decode ? 0 : s.settings.n_ubatch, s.settings.n_gpu_layers.value_or(0),
                      s.settings.n_cpu_moe.value_or(0), s.settings.n_threads.value_or(0));
@@ -150,7 +154,11 @@ std::optional<Case> make_case(const MeasuredRow& row, MeasuredNames* names, Left
   };
   const auto model = names->model(row);
   if (!model) return leave(model.error().code, model.error().what);
-  const Placement placement = placement_of(row);
+  // What an outside rate does not tell of placement, room enough does.
+  const bool outside = is_outside_rate(row);
+  const Placement placement = outside && row.offload.empty() && row.reading.backend != "cpu"
+                                  ? Placement::all
+                                  : placement_of(row);
   const planner::Scenario scenario = scenario_of(row, *model, placement);
   const bool split = placement != Placement::cpu &&
                      (scenario.settings.n_cpu_moe.value_or(0) > 0 ||
@@ -175,10 +183,12 @@ std::optional<Case> make_case(const MeasuredRow& row, MeasuredNames* names, Left
     return leave("few_threads",
                  fmt::format("{} threads on {} cores", *row.reading.n_threads, fast_cores));
   const auto& costs = made.model->costs;
-  if (!split && placement != Placement::cpu && machine.gpus[0].kind == GpuInfo::Kind::discrete) {
+  if (!split && placement != Placement::cpu &&
+      (outside || machine.gpus[0].kind == GpuInfo::Kind::discrete)) {
     double memory = 0;
     for (const GpuInfo& gpu : machine.gpus) memory += gpu.memory.value.as_double();
-    if (memory < static_cast<double>(costs.file_bytes - costs.embedding_bytes))
+    if (memory * (outside ? kSurelyAll : 1) <
+        static_cast<double>(costs.file_bytes - costs.embedding_bytes))
       return leave("placement", "the weights are more than the cards' memory");
   }
   if (row.reading.test == SpeedReading::Test::decode && row.reading.batch == 1 && !split) {

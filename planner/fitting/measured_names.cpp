@@ -27,8 +27,8 @@ Error left_out(std::string_view rule, std::string words) {
 }
 
 /// A count told with decimals may be off by rounding and by what a source counts; one told in whole
-/// billions is a name.
-constexpr double kExactParams = 0.015, kNamedParams = 0.2;
+/// billions is a name, or a figure that is rounded.
+constexpr double kExactParams = 0.015, kNamedParams = 0.35, kRoundedParams = 0.08;
 constexpr double kFileSize = 0.03, kMixSize = 0.02;
 
 double total_params(const ModelRow& row) {
@@ -50,8 +50,10 @@ double params_distance(const ModelRow& model, const MeasuredRow& row) {
   return std::min(once, twice);
 }
 
-bool params_agree(const ModelRow& model, const MeasuredRow& row) {
-  return params_distance(model, row) <= (row.params_exact ? kExactParams : kNamedParams);
+/// `named`: the fraction that a count in whole billions may be off by.
+bool params_agree(const ModelRow& model, const MeasuredRow& row, double named) {
+  const double distance = params_distance(model, row);
+  return distance <= (row.params_exact ? kExactParams : named);
 }
 
 std::string without_suffix(std::string text, std::string_view suffix) {
@@ -70,8 +72,11 @@ std::vector<std::string> model_names(std::string_view words) {
         lowered(name).ends_with(lowered(preset)))
       name.resize(name.size() - preset.size() - 1);
     name = without_suffix(std::move(name), "-gguf");
-    if (!name.empty() && std::ranges::find(names, name) == names.end())
-      names.push_back(std::move(name));
+    if (!name.empty() && std::ranges::find(names, name) == names.end()) names.push_back(name);
+    // "Qwen_Qwen3.5-9B": the owner, as some publishers put it before a name.
+    const std::size_t owner = name.find('_');
+    if (owner != std::string::npos && owner > 0 && owner + 1 < name.size())
+      names.push_back(name.substr(owner + 1));
   };
   const std::size_t open = words.find('('), close = words.rfind(')');
   if (open != std::string_view::npos && close != std::string_view::npos && open < close) {
@@ -85,12 +90,18 @@ std::vector<std::string> model_names(std::string_view words) {
   return names;
 }
 
-/// True when the words are llama.cpp's own for a kind of model: architecture and size.
+/// True when the words are llama.cpp's own for a kind of model, architecture and size: "llama 8B",
+/// "qwen3moe 30B.A3B".
 bool names_architecture(std::string_view words, std::string_view architecture) {
   const std::string low = lowered(words);
-  return low.starts_with(architecture) && low.size() > architecture.size() &&
-         low[architecture.size()] == ' ' &&
-         low.find_first_of("0123456789", architecture.size()) == architecture.size() + 1;
+  if (!low.starts_with(architecture) || low.size() < architecture.size() + 3 ||
+      low[architecture.size()] != ' ')
+    return false;
+  const std::string_view size = std::string_view(low).substr(architecture.size() + 1);
+  const std::size_t unit = size.find_first_not_of("0123456789.");
+  if (unit == 0 || unit == std::string_view::npos || (size[unit] != 'b' && size[unit] != 'm'))
+    return false;
+  return unit + 1 == size.size() || size.substr(unit + 1).starts_with(".a");
 }
 
 /// The letters that the ids of an architecture's own family begin with: "qwen" of "qwen3moe".
@@ -155,7 +166,9 @@ Result<const ModelRow*> MeasuredNames::model_row(const MeasuredRow& row,
   for (const std::string& name : names) {
     const auto found = catalog_.find_model(name);
     if (!found) continue;
-    if (params_agree(**found, row)) return *found;
+    // "1B" is the name of many a model up to 1.5.
+    if (params_agree(**found, row, std::max(kNamedParams, 0.5 / std::max(row.params_b, 1.0))))
+      return *found;
     named = (*found)->id;
   }
   for (const std::string& name : names) {
@@ -166,7 +179,7 @@ Result<const ModelRow*> MeasuredNames::model_row(const MeasuredRow& row,
         const std::string& architecture = model.shape.architecture;
         if (architecture.empty() || !names_architecture(name, architecture)) continue;
         if (own_family && !model.id.starts_with(family_letters(architecture))) continue;
-        if (row.params_b > 0 && params_agree(model, row)) fitting.push_back(&model);
+        if (row.params_b > 0 && params_agree(model, row, kRoundedParams)) fitting.push_back(&model);
       }
       if (fitting.empty()) continue;
       best = *std::ranges::min_element(fitting, {}, [&](const ModelRow* model) {
@@ -220,8 +233,9 @@ Result<MeasuredNames::Model> MeasuredNames::find_model(const MeasuredRow& row) {
   model.preset = preset;
   const double told = row.model_size_gib * static_cast<double>(hwdb::kGiB);
   double nearest = 0;
-  // Publishers keep the token table in more bits than the preset's.
+  // Of a table that is input and output at once, publishers keep more bits than the preset's.
   for (const std::string_view table : {"", "Q8_0", "F16"}) {
+    if (!table.empty() && !(*found)->shape.tie_embeddings) break;
     const auto made = costs(**found, preset, std::string(table));
     if (!made) continue;
     const auto& costs_made = made->costs;

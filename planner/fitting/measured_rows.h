@@ -73,9 +73,18 @@ hwdb::Result<std::vector<MeasuredRow>> parse_measured_rows(std::string_view text
                                                            std::string_view where,
                                                            std::vector<std::string>* header);
 
+struct CleaningOptions {
+  /// Rates taken from outside count as decode where they can be little else: a hundred tokens or
+  /// more of llama.cpp's, the weights at most three quarters of the card's memory. Rule end_to_end
+  /// leaves them out otherwise.
+  bool outside_rates = false;
+};
+
 /// Applies the rules in order; each row is used or left out by exactly one rule. Of a group of rows
-/// that measured the same, the middle one is the case and the others are duplicates.
-CleanedRows clean_rows(std::vector<MeasuredRow> rows, const hwdb::Catalog& catalog);
+/// that measured the same, the middle one is the case and the others are duplicates. The catalogue
+/// must outlive the cases.
+CleanedRows clean_rows(std::vector<MeasuredRow> rows, const hwdb::Catalog& catalog,
+                       const CleaningOptions& options = {});
 
 /// The cases as a table with the same columns, notes cut down to what the rules read. Read and
 /// cleaned again it gives the same cases.

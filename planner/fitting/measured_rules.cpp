@@ -24,6 +24,8 @@ constexpr std::array<std::string_view, 6> kBackends = {"cuda",  "rocm", "vulkan"
 constexpr std::string_view kFirstMonth = "2024-03";
 /// A shorter prompt times the start of the program more than the prompt.
 constexpr std::uint32_t kShortestPrompt = 32;
+/// A shorter answer is as much prompt and program as decode, when timed from outside.
+constexpr std::uint32_t kShortestAnswer = 100;
 
 /// True when the whole of the date, as precise as it is told, lies before the month.
 bool before_month(std::string_view date, std::string_view month) {
@@ -39,7 +41,13 @@ bool crowd_sourced(const MeasuredRow& row) {
 
 }  // namespace
 
-std::optional<LeftOut> judge_row(const MeasuredRow& row) {
+bool is_outside_rate(const MeasuredRow& row) {
+  if (says(row.notes, "pure generation")) return false;
+  return says(row.notes, "end-to-end") || says(row.notes, "end to end") ||
+         (crowd_sourced(row) && !row.runtime.ends_with("bench"));
+}
+
+std::optional<LeftOut> judge_row(const MeasuredRow& row, const CleaningOptions& options) {
   const auto out = [&](std::string_view rule, std::string words) {
     return LeftOut{row.line, std::string(rule), std::move(words)};
   };
@@ -48,10 +56,8 @@ std::optional<LeftOut> judge_row(const MeasuredRow& row) {
   if (std::ranges::find(kRuntimes, row.runtime) == kRuntimes.end())
     return out("runtime", fmt::format("\"{}\" is not llama.cpp", row.runtime));
   if (row.both_phases) return out("both_phases", "prompt and output are timed together");
-  const bool bench = row.runtime.ends_with("bench");
-  if (!says(row.notes, "pure generation") &&
-      (says(row.notes, "end-to-end") || says(row.notes, "end to end") ||
-       (crowd_sourced(row) && !bench)))
+  const bool outside = is_outside_rate(row);
+  if (outside && (!options.outside_rates || row.reading.n_gen < kShortestAnswer))
     return out("end_to_end", "a rate from outside, with prompt and overhead in it");
   if (says(row.notes, "rough figure") || says(row.notes, "thermal throttling") ||
       says(row.notes, "server-log averages"))
@@ -79,17 +85,18 @@ std::optional<LeftOut> judge_row(const MeasuredRow& row) {
       row.reading.n_prompt < kShortestPrompt)
     return out("prompt_length",
                fmt::format("a prompt below {} tokens times its start", kShortestPrompt));
-  if (placement_of(row) == Placement::unclear)
+  if (placement_of(row) == Placement::unclear && !(outside && row.offload.empty()))
     return out("placement", fmt::format("\"{}\" does not say what ran where", row.offload));
   return std::nullopt;
 }
 
-CleanedRows clean_rows(std::vector<MeasuredRow> rows, const hwdb::Catalog& catalog) {
+CleanedRows clean_rows(std::vector<MeasuredRow> rows, const hwdb::Catalog& catalog,
+                       const CleaningOptions& options) {
   CleanedRows cleaned;
   cleaned.header.assign(measured_columns().begin(), measured_columns().end());
   MeasuredNames names(catalog);
   for (MeasuredRow& row : rows) {
-    if (auto judged = judge_row(row)) {
+    if (auto judged = judge_row(row, options)) {
       cleaned.left_out.push_back(std::move(*judged));
       continue;
     }

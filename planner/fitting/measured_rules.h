@@ -12,7 +12,10 @@
 namespace fitting {
 
 /// Why a row cannot be used, by what stands in it alone; absent: it can.
-std::optional<LeftOut> judge_row(const MeasuredRow& row);
+std::optional<LeftOut> judge_row(const MeasuredRow& row, const CleaningOptions& options = {});
+
+/// A rate that includes prompt and program: end to end, or by a crowd's own clocks.
+bool is_outside_rate(const MeasuredRow& row);
 
 /// Looks the row up in the catalogue and makes the question of it; absent with `out` filled when a
 /// rule leaves it out.

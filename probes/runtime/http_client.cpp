@@ -21,18 +21,30 @@ using hwdb::Error;
 struct Transfer {
   const HttpLimits* limits = nullptr;
   std::string body;
-  std::uint64_t head = 0;
-  bool over_limit = false, silent = false;
-  Clock::time_point last;  // when anything came
+  std::uint64_t head = 0, streamed = 0;
+  bool over_limit = false, silent = false, enough = false, cancelled = false;
+  CURL* curl = nullptr;
+  const OnHttpBytes* on_bytes = nullptr;      // of a streamed answer
+  const std::atomic<bool>* cancel = nullptr;  // null: never
+  Clock::time_point last;                     // when anything came
 };
 
 std::size_t on_body(char* data, std::size_t size, std::size_t count, void* user) {
   auto* transfer = static_cast<Transfer*>(user);
   const std::size_t bytes = size * count;
   transfer->last = Clock::now();
-  if (bytes > transfer->limits->body_bytes - transfer->body.size()) {
+  const std::uint64_t before = transfer->streamed + transfer->body.size();
+  if (bytes > transfer->limits->body_bytes - before) {
     transfer->over_limit = true;
     return 0;
+  }
+  long status = 0;
+  if (transfer->on_bytes != nullptr)
+    curl_easy_getinfo(transfer->curl, CURLINFO_RESPONSE_CODE, &status);
+  if (status == 200) {
+    transfer->streamed += bytes;
+    transfer->enough = !(*transfer->on_bytes)({data, bytes});
+    return transfer->enough ? 0 : bytes;
   }
   transfer->body.append(data, bytes);
   return bytes;
@@ -52,6 +64,8 @@ std::size_t on_head(char*, std::size_t size, std::size_t count, void* user) {
 /// Called about once a second, and more often while bytes come.
 int on_progress(void* user, curl_off_t, curl_off_t, curl_off_t, curl_off_t) {
   auto* transfer = static_cast<Transfer*>(user);
+  transfer->cancelled = transfer->cancel != nullptr && *transfer->cancel;
+  if (transfer->cancelled) return 1;
   const bool answered = transfer->head > 0;
   const std::chrono::milliseconds allowed(answered ? transfer->limits->stall_ms
                                                    : transfer->limits->first_byte_ms);
@@ -77,6 +91,8 @@ std::string part_of(CURLU* url, CURLUPart part) {
 
 Error failure(CURLcode code, const Transfer& transfer, const std::string& base) {
   const std::string where = hwdb::escape_text(base);
+  if (transfer.cancelled)
+    return {"run.interrupted", "interrupted before the answer ended", where, {}};
   if (transfer.over_limit) {
     return {"endpoint.limit", "the answer is larger than any that is expected", where, {}};
   }
@@ -122,21 +138,32 @@ hwdb::Result<HttpClient> HttpClient::open(std::string_view url, const HttpLimits
 }
 
 hwdb::Result<HttpAnswer> HttpClient::get(std::string_view path) const {
-  return request(path, nullptr);
+  return request(path, nullptr, nullptr, nullptr);
 }
 
 hwdb::Result<HttpAnswer> HttpClient::post_json(std::string_view path,
                                                const std::string& body) const {
-  return request(path, &body);
+  return request(path, &body, nullptr, nullptr);
 }
 
-hwdb::Result<HttpAnswer> HttpClient::request(std::string_view path, const std::string* body) const {
+hwdb::Result<HttpAnswer> HttpClient::post_stream(std::string_view path, const std::string& body,
+                                                 const OnHttpBytes& on_bytes,
+                                                 const std::atomic<bool>* cancel) const {
+  return request(path, &body, &on_bytes, cancel);
+}
+
+hwdb::Result<HttpAnswer> HttpClient::request(std::string_view path, const std::string* body,
+                                             const OnHttpBytes* on_bytes,
+                                             const std::atomic<bool>* cancel) const {
   static const CurlLibrary library;
   const Handle curl(library.ready ? curl_easy_init() : nullptr, &curl_easy_cleanup);
   if (!curl) return Error{"endpoint.unreachable", "libcurl does not start", base_, {}};
   const std::string url = base_ + std::string(path);
   Transfer transfer;
   transfer.limits = &limits_;
+  transfer.curl = curl.get();
+  transfer.on_bytes = on_bytes;
+  transfer.cancel = cancel;
   transfer.last = Clock::now();
   const auto set = [&](CURLoption option, auto value) {
     curl_easy_setopt(curl.get(), option, value);
@@ -161,15 +188,21 @@ hwdb::Result<HttpAnswer> HttpClient::request(std::string_view path, const std::s
   Headers headers(nullptr, &curl_slist_free_all);
   if (body != nullptr) {
     headers.reset(curl_slist_append(nullptr, "Content-Type: application/json"));
+    // Long bodies would wait for a "100 Continue" first, which would be counted as the model's
+    // time.
+    curl_slist_append(headers.get(), "Expect:");
     set(CURLOPT_HTTPHEADER, headers.get());
     set(CURLOPT_POSTFIELDSIZE, static_cast<long>(body->size()));
     set(CURLOPT_POSTFIELDS, body->c_str());
   }
   const CURLcode code = curl_easy_perform(curl.get());
-  if (code != CURLE_OK) return failure(code, transfer, base_);
+  if (code != CURLE_OK && !transfer.enough) return failure(code, transfer, base_);
   long status = 0;
   curl_easy_getinfo(curl.get(), CURLINFO_RESPONSE_CODE, &status);
-  return HttpAnswer{static_cast<int>(status), std::move(transfer.body)};
+  curl_off_t sent_us = 0;
+  curl_easy_getinfo(curl.get(), CURLINFO_PRETRANSFER_TIME_T, &sent_us);
+  return HttpAnswer{static_cast<int>(status), std::move(transfer.body),
+                    static_cast<double>(sent_us) / 1e6};
 }
 
 }  // namespace probes

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
+#include <atomic>
 #include <cstdint>
+#include <functional>
 #include <string>
 #include <string_view>
 
@@ -22,7 +24,12 @@ struct HttpLimits {
 struct HttpAnswer {
   int status = 0;
   std::string body;
+  double sent_s = 0;  // from the call until the connection stood and the request went out
 };
+
+/// Takes the bytes of an answer as they come; false ends the transfer, which is then as if it had
+/// ended by itself.
+using OnHttpBytes = std::function<bool(std::string_view bytes)>;
 
 /// A server by its address. "http://host:port" or https; a path, "/v1" or "/", is cut off. Nothing
 /// is followed: no redirect, no proxy variable, no cookie, no compression, no stored password.
@@ -37,10 +44,18 @@ class HttpClient {
   /// endpoint.timeout, endpoint.limit, endpoint.protocol (not HTTP).
   hwdb::Result<HttpAnswer> get(std::string_view path) const;
   hwdb::Result<HttpAnswer> post_json(std::string_view path, const std::string& body) const;
+  /// The same for an answer that comes in pieces: those of status 200 go to `on_bytes` and count
+  /// against the limit, other answers are kept in `body`. Error also: run.interrupted, within a
+  /// second of `cancel` being set; null: never.
+  hwdb::Result<HttpAnswer> post_stream(std::string_view path, const std::string& body,
+                                       const OnHttpBytes& on_bytes,
+                                       const std::atomic<bool>* cancel) const;
 
  private:
   HttpClient() = default;
-  hwdb::Result<HttpAnswer> request(std::string_view path, const std::string* body) const;
+  hwdb::Result<HttpAnswer> request(std::string_view path, const std::string* body,
+                                   const OnHttpBytes* on_bytes,
+                                   const std::atomic<bool>* cancel) const;
   std::string base_;
   HttpLimits limits_;
 };

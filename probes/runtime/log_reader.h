@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
+#include <cstdint>
+#include <functional>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -23,6 +25,8 @@ class LogReader {
   /// The input has ended. Errors: log.unrecognized (nothing of a runtime's log was found),
   /// log.no_memory (it is one, but no line tells memory). `where` names the log in errors.
   hwdb::Result<hwdb::RuntimeReport> finish(std::string_view where);
+  /// The same for who does not ask for memory: whatever was told, and nothing is an answer too.
+  hwdb::RuntimeReport finish_any(std::string_view where);
 
  private:
   class State;
@@ -31,6 +35,12 @@ class LogReader {
 
 /// Most that is read of one log.
 inline constexpr std::uint64_t kMaxLogBytes = 4ull << 30;
+
+/// Gives the bytes of a log in a file, or from a descriptor to its end, in pieces. Errors: file.*,
+/// log.limit.
+using FeedLog = std::function<void(std::string_view bytes)>;
+hwdb::Status feed_log_file(const std::string& path, const FeedLog& feed);
+hwdb::Status feed_log_stream(int fd, std::string_view where, const FeedLog& feed);
 
 /// A log in a file. Errors: file.*, log.limit, and those of LogReader.
 hwdb::Result<hwdb::RuntimeReport> read_log_file(const std::string& path);
