@@ -56,8 +56,8 @@ struct Options {
   std::optional<double> watts;
   // verify
   std::optional<double> tolerance;  // a share
-  // probe
-  bool measure = false, full = false, show = false;
+  // probe, calibrate
+  bool measure = false, full = false, show = false, quick = false;
   std::optional<double> seconds;
   std::string save_file;
   // doctor
