@@ -59,6 +59,8 @@ struct Options {
   bool speed = false;               // speeds in place of memory
   // probe
   bool measure = false, full = false, show = false;
+  // probe, calibrate
+  bool measure = false, full = false, show = false, quick = false;
   std::optional<double> seconds;
   std::string save_file;
   // doctor
