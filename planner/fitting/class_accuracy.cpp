@@ -81,7 +81,7 @@ SpeedAccuracyRow row_of(const Members& members, const LeftOutResiduals& left_out
 }  // namespace
 
 std::vector<SpeedAccuracyRow> accuracy_rows(const std::vector<Case>& cases,
-                                            const LeftOutResiduals& left_out,
+                                            const LeftOutResiduals& left_out, bool known_devices,
                                             std::size_t least_rows) {
   std::vector<SpeedAccuracyRow> rows;
   std::string newest;
@@ -90,7 +90,7 @@ std::vector<SpeedAccuracyRow> accuracy_rows(const std::vector<Case>& cases,
     // By situation and backend, "" standing for any.
     std::map<std::pair<std::string, std::string>, Members> groups;
     for (std::size_t i = 0; i < cases.size(); ++i) {
-      if (cases[i].row.reading.test != phase) continue;
+      if (cases[i].row.reading.test != phase || std::isnan(left_out.residuals[i])) continue;
       const std::string situation(to_string(cases[i].situation));
       const std::string& backend = cases[i].row.reading.backend;
       std::set<std::pair<std::string, std::string>> places = {{situation, ""},
@@ -109,10 +109,13 @@ std::vector<SpeedAccuracyRow> accuracy_rows(const std::vector<Case>& cases,
       row.phase = phase == SpeedReading::Test::decode ? "decode" : "prefill";
       row.situation = place.first;
       row.backend = place.second;
-      row.id = row.phase + (any ? "-any" : "-" + row.situation) +
+      row.known_device = known_devices;
+      row.id = row.phase + (known_devices ? "-known" : "") + (any ? "-any" : "-" + row.situation) +
                (row.backend.empty() ? "" : "-" + row.backend);
       std::ranges::replace(row.id, '_', '-');
-      row.origin.source = {"hwdb/data/speed/measured.csv, whole devices left out of the fit"};
+      row.origin.source = {
+          known_devices ? "hwdb/data/speed/measured.csv, models of each device left out of the fit"
+                        : "hwdb/data/speed/measured.csv, whole devices left out of the fit"};
       row.origin.as_of = newest;
       row.origin.verified = true;
       rows.push_back(std::move(row));
@@ -178,6 +181,7 @@ std::string accuracy_json(std::span<const SpeedAccuracyRow> rows) {
     std::string text = fmt::format("\"id\": \"{}\", \"phase\": \"{}\", ", row.id, row.phase);
     if (!row.backend.empty()) text += fmt::format("\"backend\": \"{}\", ", row.backend);
     if (!row.situation.empty()) text += fmt::format("\"situation\": \"{}\", ", row.situation);
+    if (row.known_device) text += "\"known_device\": true, ";
     text += fmt::format("\"rows\": {}, \"devices\": {},\n   ", row.rows, row.devices);
     const auto figure = [&](std::string_view key, double value) {
       text += fmt::format("\"{}\": {}, ", key, number(value));
