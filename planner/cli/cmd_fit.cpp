@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
 #include <string>
 
 #include "planner/cli/check.h"
@@ -149,6 +150,12 @@ std::string next_command(const Options& options, const planner::FitRow& row) {
   if (options.on != "this") line += " --on " + planner::shell_word(options.on);
   line += " --use " + options.workload.use;
   if (options.n_ctx) line += fmt::format(" -c {}", *options.n_ctx);
+  // What else the figures of the row depend on.
+  constexpr std::array<std::string_view, 7> kKept = {
+      "--prompt", "--gen", "--cached", "--depth", "--users", "--parallel", "--power-limit"};
+  for (const auto& [name, value] : options.given)
+    if (std::ranges::find(kKept, name) != kKept.end())
+      line += fmt::format(" {} {}", name, planner::shell_word(value));
   return line;
 }
 
