@@ -8,7 +8,7 @@
 #include "planner/cli/check.h"
 #include "planner/cli/commands.h"
 #include "planner/cli/describe.h"
-#include "planner/cli/speed_report.h"
+#include "planner/cli/speed_sections.h"
 #include "planner/fit.h"
 #include "planner/launch.h"
 #include "planner/report/figures.h"

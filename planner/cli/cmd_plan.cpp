@@ -7,7 +7,7 @@
 #include "planner/cli/check.h"
 #include "planner/cli/commands.h"
 #include "planner/cli/plan_report.h"
-#include "planner/cli/speed_report.h"
+#include "planner/cli/speed_sections.h"
 #include "planner/headroom.h"
 #include "planner/report/figures.h"
 #include "planner/result_json.h"

@@ -4,7 +4,7 @@
 #include "planner/cli/commands.h"
 #include "planner/cli/describe.h"
 #include "planner/cli/quants_measure.h"
-#include "planner/cli/speed_report.h"
+#include "planner/cli/speed_sections.h"
 #include "planner/fit.h"
 #include "planner/report/figures.h"
 

@@ -7,7 +7,7 @@
 #include <optional>
 
 #include "planner/cli/describe.h"
-#include "planner/cli/speed_report.h"
+#include "planner/cli/speed_sections.h"
 #include "planner/launch.h"
 #include "planner/report/figures.h"
 

@@ -1,265 +1,207 @@
 // SPDX-License-Identifier: MIT
-// What the built program says about speed: behind a context, of whole requests, of several
-// sequences, and why.
+// `tokwatt verify --speed` and `bench --against-plan` as a user runs them.
 #include <gtest/gtest.h>
 
-#include <algorithm>
-#include <cmath>
-#include <sstream>
+#include <chrono>
+#include <thread>
 
 #include "hwdb/json.h"
 #include "hwdb/testing/temp_folder.h"
 #include "planner/cli/program_test.h"
-#include "planner/cli/speed_report.h"
+#include "probes/testing/fake_server.h"
 
 namespace cli {
 namespace {
 
-hwdb::Json json_of(const std::string& arguments) {
-  const ProgramRun run = run_program(arguments);
-  EXPECT_EQ(run.status, 0) << arguments << ": " << run.err;
-  auto json = hwdb::parse_json(run.out, "stdout");
-  EXPECT_TRUE(json) << run.out.substr(0, 200);
-  return json ? std::move(*json) : hwdb::Json();
+using hwdb::Json;
+using hwdb::testing::TempFolder;
+using probes::testing::FakeServer;
+
+std::string code_of(const ProgramRun& run) {
+  const std::size_t open = run.err.find("error["), close = run.err.find(']', open);
+  if (open == std::string::npos || close == std::string::npos) return "";
+  return run.err.substr(open + 6, close - open - 6);
 }
 
-double likely(const hwdb::Json& parent, std::string_view key) {
-  const hwdb::Json* estimate = parent.find(key);
-  const hwdb::Json* value = estimate ? estimate->find("likely") : nullptr;
-  return value ? value->as_double().value_or(-1) : -1;
+/// A llama-bench document of a catalogue model on one card.
+std::string bench_document(double prefill, double decode) {
+  const std::string shared =
+      R"({"build_commit":"abc","build_number":9000,"cpu_info":"Some CPU",
+      "gpu_info":"NVIDIA GeForce RTX 4090","backends":"CUDA","n_gpu_layers":99,"flash_attn":1,
+      "type_k":"f16","type_v":"f16","n_batch":2048,"n_ubatch":512,
+      "model_filename":"/m/Llama-3.1-8B-Q4_K_M.gguf","model_type":"llama 8B Q4_K - Medium",)";
+  return "[" + shared + R"("n_prompt":512,"n_gen":0,"avg_ts":)" + std::to_string(prefill) + "}," +
+         shared + R"("n_prompt":0,"n_gen":128,"n_depth":4096,"avg_ts":)" + std::to_string(decode) +
+         "}," + shared + R"("n_prompt":512,"n_gen":128,"avg_ts":1}])";
 }
 
-bool contains(const std::string& text, std::string_view part) {
-  return text.find(part) != std::string::npos;
+const Json* row_of(const Json& document, std::size_t index) {
+  const Json* speed = document.find("speed");
+  const Json* rows = speed != nullptr ? speed->find("rows") : nullptr;
+  const Json::Array* list = rows != nullptr ? rows->as_array() : nullptr;
+  return list != nullptr && index < list->size() ? &(*list)[index] : nullptr;
+}
+double number_at(const Json* row, std::string_view key) {
+  const Json* value = row != nullptr ? row->find(key) : nullptr;
+  return value != nullptr ? value->as_double().value_or(-1) : -1;
 }
 
-const std::string kPlan = "plan llama-3.1-8b --on 'RTX 3090' ";
+TEST(VerifySpeed, ALlamaBenchDocumentBesideThePlanOfItsOwnSettings) {
+  const TempFolder folder;
+  const std::string path = folder.write("bench.json", bench_document(9000, 100));
+  const ProgramRun run = run_program("verify --speed " + path + " --json");
+  ASSERT_EQ(run.status, 0) << run.err;
+  const auto document = hwdb::parse_json(run.out, "verify");
+  ASSERT_TRUE(document) << run.out;
+  const Json *prefill = row_of(*document, 0), *decode = row_of(*document, 1);
+  ASSERT_NE(decode, nullptr) << run.out;
+  EXPECT_EQ(row_of(*document, 2), nullptr);
+  EXPECT_EQ(*prefill->find("test")->as_string(), "pp512");
+  EXPECT_EQ(*decode->find("test")->as_string(), "tg128 @ d4096");
+  EXPECT_EQ(number_at(decode, "measured_tok_per_s"), 100);
+  const double likely = number_at(decode->find("predicted_tok_per_s"), "likely");
+  EXPECT_NEAR(number_at(decode, "error"), likely / 100 - 1, 1e-5);
+  const bool inside = number_at(decode->find("predicted_tok_per_s"), "low") <= 100 &&
+                      number_at(decode->find("predicted_tok_per_s"), "high") >= 100;
+  EXPECT_EQ(decode->find("inside_band")->as_bool(), inside);
+  EXPECT_NE(run.out.find("prompt and answer timed as one"), std::string::npos);
 
-TEST(SpeedByContext, PlanHasNoneHalfAndAllOfIt) {
-  const hwdb::Json plan = json_of(kPlan + "-c 16k --json");
-  const hwdb::Json::Array& depths = *plan.find("speed_by_depth")->as_array();
-  ASSERT_EQ(depths.size(), 3u);
-  for (std::size_t i = 0; i < 3; ++i) {
-    EXPECT_EQ(depths[i].find("depth")->as_uint64(), i * 8192);
-    EXPECT_GT(likely(depths[i], "decode_tok_per_s"), 0);
-    if (i == 0) continue;
-    EXPECT_LT(likely(depths[i], "decode_tok_per_s"), likely(depths[i - 1], "decode_tok_per_s"));
-    EXPECT_LT(likely(depths[i], "prefill_tok_per_s"), likely(depths[i - 1], "prefill_tok_per_s"));
-  }
-  const std::string text = run_program(kPlan + "-c 16k").out;
-  EXPECT_TRUE(contains(text, "Speed by context")) << text;
-  EXPECT_TRUE(contains(text, "8192 (half of the context)")) << text;
-  EXPECT_TRUE(contains(text, "16384 (all of it)")) << text;
+  // The same figures as plan gives for the same question: one estimator.
+  const ProgramRun plan = run_shell(
+      R"(echo '{"model":"llama-3.1-8b","quant":"Q4_K_M","on":"RTX 4090","backend":"cuda",)"
+      R"("n_gpu_layers":99,"n_ctx":4352,"n_prompt":1,"n_gen":126,"depth":4096}' | )" +
+      std::string(kProgram) + " batch -");
+  const auto planned = hwdb::parse_json(plan.out, "plan");
+  ASSERT_TRUE(planned) << plan.out << plan.err;
+  EXPECT_NEAR(number_at(planned->find("decode_tok_per_s"), "likely") / likely, 1, 1e-9);
 }
 
-TEST(SpeedByContext, ABatchAsksForItByDepths) {
-  const auto answer = [](const std::string& more) {
-    const ProgramRun run =
-        run_shell("echo '{\"model\":\"llama-3.1-8b\",\"on\":\"RTX 3090\",\"n_ctx\":16384" + more +
-                  "}' | " + kProgram + " batch");
-    EXPECT_EQ(run.status, 0) << run.out;
-    return *hwdb::parse_json(run.out, "line");
+TEST(VerifySpeed, ToleranceBecomesAnExitCode) {
+  const TempFolder folder;
+  const std::string path = folder.write("bench.json", bench_document(9000, 1));
+  const ProgramRun missed = run_program("verify --speed " + path + " --tolerance 20%");
+  EXPECT_EQ(missed.status, 7) << missed.err;
+  EXPECT_EQ(code_of(missed), "check.not_met");
+  EXPECT_NE(missed.out.find("outside"), std::string::npos);
+  EXPECT_NE(missed.out.find("which term is off"), std::string::npos) << missed.out;
+  EXPECT_EQ(run_program("verify --speed " + path).status, 0);
+}
+
+TEST(VerifySpeed, EveryFormatIsRendered) {
+  const TempFolder folder;
+  const std::string path = folder.write("bench.json", bench_document(9000, 100));
+  const ProgramRun csv = run_program("verify --speed --format csv " + path);
+  EXPECT_EQ(csv.status, 0) << csv.err;
+  EXPECT_NE(csv.out.find("test,measured_tok_per_s,predicted_tok_per_s_low"), std::string::npos)
+      << csv.out;
+  const ProgramRun markdown = run_program("verify --speed --format md " + path);
+  EXPECT_NE(markdown.out.find("tg128 @ d4096 |"), std::string::npos) << markdown.out;
+}
+
+TEST(VerifySpeed, WhatCannotBeReadOrFound) {
+  const TempFolder folder;
+  const auto status_and_code = [](const std::string& arguments) {
+    const ProgramRun run = run_program("verify --speed " + arguments);
+    return std::to_string(run.status) + " " + code_of(run);
   };
-  EXPECT_EQ(answer("").find("speed_by_depth"), nullptr);
-  const hwdb::Json asked = answer(",\"depths\":[16384,0]");
-  const hwdb::Json::Array& depths = *asked.find("speed_by_depth")->as_array();
-  ASSERT_EQ(depths.size(), 2u);
-  // The same estimator as plan's.
-  const hwdb::Json plan = json_of(kPlan + "-c 16k --json");
-  EXPECT_EQ(hwdb::write_json(depths[0]),
-            hwdb::write_json(plan.find("speed_by_depth")->as_array()->back()));
-  EXPECT_EQ(depths[1].find("depth")->as_uint64(), 0u);
+  EXPECT_EQ(status_and_code(folder.file("none.json")), "3 file.open");
+  EXPECT_EQ(status_and_code(folder.path().string()), "3 file.not_regular");
+  EXPECT_EQ(status_and_code(folder.write("a.json", "[")), "3 json.syntax");
+  EXPECT_EQ(status_and_code(folder.write("b.json", "[{}]")), "3 llama_bench.format");
+  EXPECT_EQ(status_and_code(folder.write("c.log", "nothing\n")), "3 log.no_speed");
+  EXPECT_EQ(status_and_code("- < /dev/null"), "3 log.no_speed");
+  EXPECT_EQ(status_and_code("http://127.0.0.1:1"), "5 endpoint.unreachable");
+  EXPECT_EQ(status_and_code("http://user:secret@127.0.0.1"), "2 usage.url");
+  const std::string row = R"({"build_commit":"a","model_filename":"no-such-model.gguf",)";
+  EXPECT_EQ(status_and_code(folder.write("d.json", row + R"("n_prompt":1,"n_gen":0,"avg_ts":0}")")),
+            "3 json.syntax");
+  EXPECT_EQ(status_and_code(folder.write("e.json", row + R"("n_prompt":1,"n_gen":0,"avg_ts":0})")),
+            "3 llama_bench.row");
+  EXPECT_EQ(status_and_code(folder.write("f.json", row + R"("n_prompt":1,"n_gen":0,"avg_ts":5})")),
+            "2 name.unknown");
+  EXPECT_EQ(status_and_code(folder.write("g.json", row + R"("n_prompt":1,"n_gen":1,"avg_ts":5})")),
+            "3 llama_bench.no_speed");
+  EXPECT_EQ(status_and_code(folder.write("h.json", row + R"("gpu_info":"Nobody's Card",
+    "backends":"CUDA","n_prompt":1,"n_gen":0,"avg_ts":5})") +
+                            " --model llama-3.1-8b"),
+            "2 usage.arguments");
 }
 
-TEST(Request, IsTypedAsPeopleTypeIt) {
-  const std::string session = kPlan + "--json --prompt 30000 --gen 800 --cached ";
-  const ProgramRun percent = run_program(session + "90%");
-  EXPECT_EQ(percent.status, 0) << percent.err;
-  EXPECT_EQ(percent.out, run_program(session + "0.9").out);
-  EXPECT_EQ(percent.out, run_program(session + "90%" + " -c 30976").out)
-      << "the context grows with the request when nobody chose one";
-  EXPECT_EQ(run_program(kPlan + "--prompt 32k --json").out,
-            run_program(kPlan + "--prompt 32768 --json").out);
-  const hwdb::Json cached = *hwdb::parse_json(percent.out, "");
-  const hwdb::Json none = json_of(session + "0");
-  // 3000 of the 30000 tokens are computed; the answer takes as long.
-  EXPECT_LT(likely(cached, "ttft_s"), likely(none, "ttft_s") / 4);
-  EXPECT_EQ(likely(cached, "decode_tok_per_s"), likely(none, "decode_tok_per_s"));
-  EXPECT_NEAR(likely(cached, "request_s"),
-              likely(cached, "ttft_s") + 800 / likely(cached, "decode_tok_per_s"), 1e-3);
-  const std::string text = run_program(kPlan + "--prompt 30000 --gen 800 --cached 90%").out;
-  EXPECT_TRUE(contains(text, "30000 + 800 tokens, 90 % of the prompt cached")) << text;
-  EXPECT_TRUE(contains(text, "prefill of 3000 of 30000 tokens")) << text;
-  EXPECT_TRUE(contains(run_program(kPlan + "--prompt 30000 -c 4k").out,
-                       "A request of 30128 tokens does not fit the 4096"));
+TEST(VerifySpeed, ALogWithTimes) {
+  const TempFolder folder;
+  const std::string path =
+      folder.write("a.log",
+                   "llama_perf_context_print: prompt eval time =    1000.00 ms /   500 tokens\n"
+                   "llama_perf_context_print:        eval time =    1000.00 ms /    50 runs\n");
+  const ProgramRun run =
+      run_program("verify --speed " + path + " --model llama-3.1-8b --on \"RTX 4090\" --json");
+  ASSERT_EQ(run.status, 0) << run.err;
+  const auto document = hwdb::parse_json(run.out, "verify");
+  ASSERT_TRUE(document);
+  EXPECT_EQ(number_at(row_of(*document, 0), "measured_tok_per_s"), 500);
+  EXPECT_EQ(number_at(row_of(*document, 1), "measured_tok_per_s"), 50);
+  EXPECT_EQ(number_at(row_of(*document, 1), "depth"), 500);
+  EXPECT_EQ(run_program("verify --speed " + path).status, 2);
 }
 
-TEST(Request, CanBeChecked) {
-  EXPECT_EQ(run_program(kPlan + "--quiet --check 'request<=3600'").status, 0);
-  const ProgramRun late = run_program(kPlan + "--quiet --check 'request<=0.001'");
-  EXPECT_EQ(late.status, 7);
-  EXPECT_TRUE(contains(late.err, "request<=0.001 (is ")) << late.err;
-}
-
-TEST(Sequences, TogetherAndEach) {
-  const hwdb::Json plan = json_of(kPlan + "-c 16k -np 6 --json");
-  const hwdb::Json::Array& batches = *plan.find("speed_by_batch")->as_array();
-  std::vector<std::uint64_t> counts;
-  for (const hwdb::Json& at : batches) {
-    counts.push_back(*at.find("n_seq")->as_uint64());
-    EXPECT_NEAR(likely(at, "each_tok_per_s") * static_cast<double>(counts.back()) /
-                    likely(at, "decode_tok_per_s"),
-                1, 1e-4);
-  }
-  EXPECT_EQ(counts, (std::vector<std::uint64_t>{1, 2, 4, 6}));
-  EXPECT_EQ(likely(batches.front(), "decode_tok_per_s"), likely(plan, "decode_tok_per_s"));
-  EXPECT_GT(likely(batches.back(), "decode_tok_per_s"), likely(plan, "decode_tok_per_s"));
-  EXPECT_LT(likely(batches.back(), "each_tok_per_s"), likely(plan, "decode_tok_per_s"));
-  // The context is that of one of them.
-  EXPECT_EQ(plan.find("speed_by_depth")->as_array()->back().find("depth")->as_uint64(), 16384u / 6);
-  EXPECT_FALSE(contains(run_program(kPlan).out, "Several at once"));
-  const std::string users = run_program(kPlan + "-np 2 --users 5").out;
-  EXPECT_TRUE(contains(users, "Several at once")) << users;
-  EXPECT_TRUE(contains(users, "2 sequences are kept: whoever comes while all are busy")) << users;
-  EXPECT_TRUE(contains(run_program(kPlan + "-np 8 --users 5").out, "nobody waits for another"));
-}
-
-TEST(Sequences, ABatchIsOfAllAndOfEach) {
-  const ProgramRun run = run_shell(
-      "echo '{\"model\":\"llama-3.1-8b\",\"on\":\"RTX 3090\",\"n_seq\":4,\"batch\":4}' | " +
-      std::string(kProgram) + " batch");
-  const auto json = hwdb::parse_json(run.out, "line");
-  ASSERT_TRUE(json) << run.out;
-  EXPECT_NEAR(likely(*json, "each_decode_tok_per_s") * 4 / likely(*json, "decode_tok_per_s"), 1,
-              1e-4);
-}
-
-TEST(Why, MillisecondsAddUp) {
-  const std::string text = run_program(kPlan + "-c 16k --depth 12000 --prompt 1300 --why").out;
-  for (const char* title : {"Why: one decode step", "Why: one prefill"}) {
-    const std::size_t at = text.find(title);
-    ASSERT_NE(at, std::string::npos) << text;
-    std::istringstream lines(text.substr(at));
-    double sum = 0, shares = 0;
-    bool found = false;
-    for (std::string line; std::getline(lines, line) && !found;) {
-      // "... 5.96    35 %": the last figures of a row.
-      if (!line.ends_with('%')) continue;
-      std::istringstream words(line);
-      std::vector<std::string> all;
-      for (std::string word; words >> word;) all.push_back(word);
-      ASSERT_GE(all.size(), 4u) << line;
-      const bool tiny = all[all.size() - 3] == "<";
-      const double ms = std::stod(all[all.size() - (tiny ? 4 : 3)]);
-      found = all.front() == "together";
-      if (found) {
-        EXPECT_NEAR(sum, ms, 0.01 * ms + 0.01) << text;
-        EXPECT_NEAR(shares, 100, 3) << text;
-      } else {
-        sum += ms;
-        shares += tiny ? 0 : std::stod(all[all.size() - 2]);
-      }
+/// A llama-server of 2 ms a token of the prompt and 5 ms a step.
+void answer(const std::string& request, const std::string&, const FakeServer::Send& send) {
+  if (request.find("/props") != std::string::npos) {
+    send(FakeServer::ok(R"({"default_generation_settings":{"n_ctx":4096},"total_slots":1,
+      "model_path":"/m/Llama-3.1-8B-Q4_K_M.gguf","model_ftype":"Q4_K - Medium"})"));
+  } else if (request.find("/completion") != std::string::npos) {
+    send("HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n");
+    for (int i = 0; i < 11; ++i) {
+      std::this_thread::sleep_for(std::chrono::milliseconds(5));
+      send("data: {\"content\":\"a\"}\n\n");
     }
-    EXPECT_TRUE(found) << text;
-  }
-  EXPECT_TRUE(contains(text, "1 token / ")) << text;
-}
-
-TEST(Tables, FitAndQuantsSaySpeedByContext) {
-  for (const char* arguments :
-       {"fit --on 'RTX 3090' --top 3 ", "quants llama-3.1-8b --on 'RTX 3060' "}) {
-    const std::string command = arguments;
-    const hwdb::Json json = json_of(command + "--json");
-    const hwdb::Json* rows = json.find(command.starts_with("fit") ? "models" : "quants");
-    ASSERT_NE(rows, nullptr);
-    std::size_t known = 0;
-    for (const hwdb::Json& row : *rows->as_array()) {
-      if (row.find("decode_tok_per_s")->is_null()) continue;
-      ++known;
-      const hwdb::Json::Array& depths = *row.find("speed_by_depth")->as_array();
-      ASSERT_EQ(depths.size(), 3u);
-      EXPECT_GE(likely(depths[0], "decode_tok_per_s"), likely(depths[2], "decode_tok_per_s"));
-      EXPECT_GT(likely(row, "request_s"), likely(row, "ttft_s"));
-      EXPECT_EQ(row.find("decode_full_tok_per_s"), nullptr) << "said by speed_by_depth";
-    }
-    EXPECT_GE(known, 3u);
-    const std::string csv = run_program(command + "--format csv").out;
-    const std::string head = csv.substr(0, csv.find("\r\n"));
-    for (const char* key : {"prefill_empty_tok_per_s", "prefill_half_tok_per_s",
-                            "decode_half_tok_per_s", "decode_full_tok_per_s", "request_s_low"})
-      EXPECT_TRUE(contains(head, key)) << head;
-    EXPECT_FALSE(contains(head, "speed_by_depth"));
-    const std::string text = run_program(command).out;
-    for (const char* title : {"prefill", "decode", "full", "first", "whole", "Letters: "})
-      EXPECT_TRUE(contains(text, title)) << title << "\n" << text;
+    send(
+        R"(data: {"stop":true,"tokens_evaluated":100,"tokens_predicted":11,"timings":{"prompt_n":100,)"
+        R"("prompt_ms":200,"predicted_n":11,"predicted_ms":50}})"
+        "\n\n");
+  } else {
+    send(FakeServer::status("404 Not Found", "{}"));
   }
 }
 
-TEST(Tables, TheFirstRowOfFitIsWhatPlanSays) {
-  const hwdb::Json fit = json_of("fit --on 'RTX 3090' --top 1 --use code --json");
-  const hwdb::Json& row = fit.find("models")->as_array()->front();
-  const hwdb::Json plan =
-      json_of("plan " + *row.find("model")->as_string() + " --quant " +
-              *row.find("quant")->as_string() + " --on 'RTX 3090' --use code --json");
-  for (const char* key : {"decode_tok_per_s", "ttft_s", "request_s"})
-    EXPECT_EQ(likely(row, key), likely(plan, key)) << key;
-  EXPECT_EQ(hwdb::write_json(*row.find("speed_by_depth")),
-            hwdb::write_json(*plan.find("speed_by_depth")));
+TEST(VerifySpeed, ALiveServerIsMeasured) {
+  FakeServer server(answer);
+  ASSERT_TRUE(server.ready());
+  const ProgramRun run =
+      run_program("verify --speed " + server.url() + " --on \"RTX 4090\" -p 64 -n 11 -r 4 --json");
+  ASSERT_EQ(run.status, 0) << run.err;
+  const auto document = hwdb::parse_json(run.out, "verify");
+  ASSERT_TRUE(document) << run.out;
+  EXPECT_EQ(number_at(row_of(*document, 0), "measured_tok_per_s"), 500);
+  EXPECT_EQ(number_at(row_of(*document, 1), "measured_tok_per_s"), 200);
+  EXPECT_EQ(number_at(row_of(*document, 1), "n_gen"), 10);
+  EXPECT_EQ(row_of(*document, 0)->find("samples_tok_per_s")->as_array()->size(), 4u);
+  EXPECT_NE(document->find("clocks"), nullptr);
+  EXPECT_NE(run.err.find("asking prompt of 64 tokens (4 of 4)"), std::string::npos) << run.err;
 }
 
-TEST(Tables, TheNextCommandAsksTheSame) {
-  const std::string out =
-      run_program("fit --on 'RTX 3090' --top 1 --use agent --prompt 30k --cached 90% -np 2").out;
-  EXPECT_TRUE(contains(out, "--use agent --parallel 2 --prompt 30k --cached 90%")) << out;
-}
-
-TEST(ListAccuracy, ShowsWhatEachRowSays) {
-  const hwdb::testing::TempFolder folder;
-  folder.write("speed/accuracy.json",
-               R"([{"id":"test-row","phase":"decode","backend":"sycl","situation":"several_gpus",
-    "rows":40,"devices":7,"median_error":0.1,"p90_error":0.3,"device_median_error":0.09,
-    "low":0.65,"high":1.4,"coverage":0.91,"naive_median_error":0.26,"source":["s"],
-    "as_of":"2026-11-20"}])");
-  const std::string with = " --hwdb " + folder.path().string();
-  const ProgramRun run = run_program("list accuracy sycl several" + with);
-  EXPECT_EQ(run.status, 2) << "a filter of two words is one argument";
-  const std::string text = run_program("list accuracy 'test-row'" + with).out;
-  for (const char* part : {"several_gpus", "sycl", "40/7", "10 %", "30 %", "9.0 %", "0.65-1.40",
-                           "91 %", "26 %", "1 row\n"})
-    EXPECT_TRUE(contains(text, part)) << part << "\n" << text;
-  const hwdb::Json json = json_of("list accuracy test-row --json" + with);
-  const hwdb::Json& row = json.find("accuracy")->as_array()->front();
-  EXPECT_EQ(row.find("low")->as_double(), 0.65);
-  EXPECT_EQ(row.find("devices")->as_uint64(), 7u);
-  EXPECT_TRUE(row.find("naive_p90_error")->is_null());
-  const std::string plain = run_program("list accuracy").out;
-  EXPECT_TRUE(contains(plain, "left out of the fit") || contains(plain, "has not been judged"))
-      << plain;
-  EXPECT_TRUE(contains(run_program("list accuracy no-such-row").out, "No accuracy match"));
-}
-
-TEST(Bands, SayWhatTheyAreMadeOf) {
-  hwdb::SpeedAccuracyRow row;
-  row.rows = 4000, row.devices = 77, row.median_error = 0.123;
-  row.situation = "plain", row.backend = "cuda";
-  const planner::Estimate modelled{1, 2, 3, hwdb::Basis::modelled};
-  EXPECT_EQ(band_words(&row, modelled),
-            "4000 rows of 77 devices left out of the fit (dense models on one GPU, cuda): median "
-            "error 12 %");
-  row.situation = row.backend = "";
-  EXPECT_TRUE(contains(band_words(&row, modelled), "(of any kind)"));
-  EXPECT_TRUE(contains(band_words(nullptr, {1, 2, 3, hwdb::Basis::calibrated}), "calibrating"));
-  EXPECT_TRUE(contains(band_words(nullptr, modelled), "a judgement"));
-}
-
-TEST(PowerAndDrafts, AreTakenAndChecked) {
-  EXPECT_EQ(run_program(kPlan + "--power-limit 250 --quiet").status, 0);
-  EXPECT_EQ(run_program(kPlan + "--power-limit 250 --json").out,
-            run_program(kPlan + "--power-limit 250W --json").out);
-  EXPECT_EQ(run_program(kPlan + "--draft llama-3.2-1b --acceptance 0.7 --json").out,
-            run_program(kPlan + "--draft llama-3.2-1b --acceptance 70% --json").out);
-  for (const char* wrong : {"--power-limit 0", "--power-limit 5000", "--acceptance -0.1"})
-    EXPECT_EQ(run_program(kPlan + wrong).status, 2) << wrong;
+TEST(BenchAgainstPlan, PredictedStandsBesideEachTest) {
+  const TempFolder folder;
+  const std::string file = folder.file("small.gguf");
+  ASSERT_EQ(
+      run_program("synth tinyllama-1.1b --layers 1 --vocab 512 --quant Q8_0 -o " + file).status, 0);
+  // The machine's bandwidth must be known, so that there is a plan.
+  const std::string command = "bench " + file + " -p 32 -n 8 -d 0,64 -pg 16,4 -r 1 --against-plan";
+  const ProgramRun run = run_program(command + " --json");
+  if (code_of(run) == "speed.unknown") GTEST_SKIP() << "this machine's memory is not known";
+  ASSERT_EQ(run.status, 0) << run.err;
+  const auto document = hwdb::parse_json(run.out, "bench");
+  ASSERT_TRUE(document) << run.out;
+  const Json* row = row_of(*document, 0);
+  ASSERT_NE(row, nullptr) << run.out;
+  // Prompts and answers at two depths; a prompt with its answer is no row.
+  ASSERT_NE(row_of(*document, 3), nullptr);
+  EXPECT_EQ(row_of(*document, 4), nullptr);
+  EXPECT_EQ(*row->find("runtime")->as_string(), "tokwatt");
+  EXPECT_EQ(number_at(row, "n_prompt"), 32);
+  EXPECT_GT(number_at(row, "predicted_s"), 0);
+  EXPECT_GT(row->find("terms")->as_array()->size(), 0u);
+  EXPECT_EQ(run_program(command + " -o json").status, 2);
 }
 
 }  // namespace

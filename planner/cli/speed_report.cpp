@@ -4,53 +4,25 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <array>
 #include <cmath>
 
-#include "planner/cli/describe.h"
 #include "planner/report/figures.h"
 
 namespace cli {
 namespace {
 
-using planner::Bound;
+using hwdb::Json;
+using hwdb::SpeedReading;
+using planner::SpeedComparison;
 using report::Align;
 using report::Cell;
-using report::Section;
-using report::Table;
+using report::Tone;
 
-/// Tokens of the workload's prompt that are not in the cache yet.
-double new_tokens(const planner::Workload& w) {
-  return std::max(1.0, std::round(w.n_prompt * (1 - std::clamp(w.cached_fraction, 0.0, 1.0))));
+std::string file_name(const std::string& path) {
+  return path.substr(path.find_last_of("/\\") + 1);
 }
 
-std::string sequences(std::uint32_t n) {
-  return n == 1 ? "1 sequence" : fmt::format("{} sequences", n);
-}
-
-std::string situation_words(const std::string& situation) {
-  if (situation.empty()) return "of any kind";
-  if (situation == "plain") return "dense models on one GPU";
-  if (situation == "depth") return "behind a long context";
-  if (situation == "several_gpus") return "on several GPUs";
-  if (situation == "experts") return "models with experts";
-  if (situation == "offload") return "partly in RAM";
-  if (situation == "cpu") return "on processors";
-  if (situation == "batch") return "several sequences";
-  return situation;
-}
-
-/// A line that says it of both phases when it is the same.
-void add_band_lines(const std::string& decode, const std::string& prefill, Section* section) {
-  if (decode == prefill) {
-    section->lines.push_back({"", "90 % bands", decode});
-    return;
-  }
-  section->lines.push_back({"", "band of decode", decode});
-  section->lines.push_back({"", "band of prefill", prefill});
-}
-
-std::string_view kind_words(planner::TimeTerm::Kind kind) {
+std::string_view key_of(planner::TimeTerm::Kind kind) {
   using Kind = planner::TimeTerm::Kind;
   switch (kind) {
     case Kind::weights:
@@ -58,354 +30,194 @@ std::string_view kind_words(planner::TimeTerm::Kind kind) {
     case Kind::experts:
       return "experts";
     case Kind::output:
-      return "output matrix";
+      return "output";
     case Kind::cache:
-      return "attention";
+      return "cache";
     case Kind::activations:
       return "activations";
     case Kind::link:
-      return "transfer";
+      return "link";
     case Kind::dispatch:
       return "dispatch";
     case Kind::pass:
-      return "each pass";
+      return "pass";
   }
   return "";
 }
 
-struct Arithmetic {
-  std::string amount, ceiling, reached;
-};
-
-/// amount / (ceiling x reached) is the time; for overheads number x time of each.
-Arithmetic arithmetic_of(const planner::TimeTerm& term) {
-  const double ceiling = term.factor > 0 ? term.rate / term.factor : term.rate;
-  switch (term.bound) {
-    case Bound::overhead:
-      return {fmt::format("{:.{}f}", term.amount, term.amount == std::round(term.amount) ? 0 : 1),
-              term.amount > 0 ? report::seconds_text(term.seconds / term.amount) + " each" : "",
-              ""};
-    case Bound::compute:
-      return {term.amount >= 1e12 ? fmt::format("{:.2f} TFLOP", term.amount / 1e12)
-                                  : fmt::format("{:.2f} GFLOP", term.amount / 1e9),
-              hwdb::format_flops_rate(hwdb::FlopsPerSecond(ceiling)),
-              fmt::format("{:.2f}", term.factor)};
-    case Bound::memory:
-    case Bound::link:
-      break;
+Json terms_json(const SpeedComparison& one) {
+  Json::Array list;
+  for (const planner::TimeTerm& term : one.terms) {
+    list.push_back(Json::Object{{"term", key_of(term.kind)},
+                                {"device", std::int64_t{term.device}},
+                                {"amount", term.amount},
+                                {"rate_per_s", term.rate},
+                                {"seconds", term.seconds}});
   }
-  return {report::decimal_bytes(term.amount), hwdb::format_bandwidth(hwdb::BytesPerSecond(ceiling)),
-          fmt::format("{:.2f}", term.factor)};
+  return list;
 }
 
-/// Micro-batches of different sizes run at different rates: one line a kind, at their mean rate.
-std::vector<planner::TimeTerm> by_kind(const std::vector<planner::TimeTerm>& terms) {
-  std::vector<planner::TimeTerm> sums;
-  for (const planner::TimeTerm& term : terms) {
-    if (term.seconds <= 0) continue;
-    const auto same = std::ranges::find_if(sums, [&](const planner::TimeTerm& sum) {
-      return sum.kind == term.kind && sum.device == term.device && sum.bound == term.bound;
-    });
-    if (same == sums.end()) {
-      sums.push_back(term);
+Json text_or_null(const std::string& text) {
+  return text.empty() ? Json() : Json(text);
+}
+
+std::string measured_text(const SpeedReading& reading) {
+  std::string text = report::short_number(reading.tok_per_s);
+  // As many digits as tell something.
+  if (reading.deviation > 0) {
+    text += fmt::format(" ± {:.1f} %", 100 * reading.deviation / reading.tok_per_s);
+  }
+  return text;
+}
+
+Tone tone_of(const SpeedComparison& one, double tolerance) {
+  if (!one.reading.flaw.empty()) return Tone::dim;
+  if (!one.inside_band()) return Tone::bad;
+  return std::fabs(one.error()) > tolerance ? Tone::warn : Tone::good;
+}
+
+/// "2 of 3 measured speeds are inside the predicted band; the median error is 4 %."
+std::string verdict(const std::vector<SpeedComparison>& comparisons) {
+  std::vector<double> errors;
+  std::size_t inside = 0, flawed = 0;
+  for (const SpeedComparison& one : comparisons) {
+    if (!one.reading.flaw.empty()) {
+      ++flawed;
       continue;
     }
-    const double ceiling = same->factor > 0 ? same->rate / same->factor : same->rate;
-    same->amount += term.amount;
-    same->seconds += term.seconds;
-    same->rate = same->amount / same->seconds;
-    if (ceiling > 0) same->factor = same->rate / ceiling;
+    errors.push_back(std::fabs(one.error()));
+    inside += one.inside_band() ? 1 : 0;
   }
-  return sums;
-}
-
-/// A column of a context's depths for programs that read CSV.
-struct DepthColumn {
-  std::string_view key;
-  double share = 0;  // of the context
-  planner::Estimate planner::SpeedAtDepth::*speed;
-};
-constexpr std::array kDepthColumns = {
-    DepthColumn{"prefill_empty_tok_per_s", 0, &planner::SpeedAtDepth::prefill_tok_per_s},
-    DepthColumn{"prefill_half_tok_per_s", 0.5, &planner::SpeedAtDepth::prefill_tok_per_s},
-    DepthColumn{"prefill_full_tok_per_s", 1, &planner::SpeedAtDepth::prefill_tok_per_s},
-    DepthColumn{"decode_empty_tok_per_s", 0, &planner::SpeedAtDepth::decode_tok_per_s},
-    DepthColumn{"decode_half_tok_per_s", 0.5, &planner::SpeedAtDepth::decode_tok_per_s},
-    DepthColumn{"decode_full_tok_per_s", 1, &planner::SpeedAtDepth::decode_tok_per_s},
-};
-
-/// The speed at that share of the context; null where the plan has none.
-const planner::SpeedAtDepth* at_share(const planner::Plan& plan, double share) {
-  const auto& speeds = plan.speed_by_depth;
-  if (speeds.empty()) return nullptr;
-  return &speeds[static_cast<std::size_t>(share * static_cast<double>(speeds.size() - 1))];
-}
-
-hwdb::Json depths_json(const planner::Plan& plan) {
-  hwdb::Json::Array depths;
-  for (const planner::SpeedAtDepth& at : plan.speed_by_depth) {
-    depths.emplace_back(
-        hwdb::Json::Object{{"depth", static_cast<std::uint64_t>(at.depth)},
-                           {"prefill_tok_per_s", report::estimate_json(at.prefill_tok_per_s)},
-                           {"decode_tok_per_s", report::estimate_json(at.decode_tok_per_s)}});
-  }
-  return depths;
-}
-
-double total_seconds(const std::vector<planner::TimeTerm>& terms) {
-  double seconds = 0;
-  for (const planner::TimeTerm& term : terms) seconds += term.seconds;
-  return seconds;
-}
-
-Section why_section(const char* title, const std::vector<planner::TimeTerm>& terms, double tokens,
-                    const hwdb::Machine& machine) {
-  Section section;
-  section.title = title;
-  const double total = total_seconds(terms);
-  Table table;
-  table.columns = {
-      {.title = "what", .align = Align::left},
-      {.title = "on", .align = Align::left, .priority = 1},
-      {.title = "amount"},
-      {.title = "/ ceiling", .priority = 2},
-      {.title = "x reached", .priority = 2},
-      {.title = "= ms"},
-      {.title = "of all"},
-  };
-  for (const planner::TimeTerm& term : by_kind(terms)) {
-    const Arithmetic figures = arithmetic_of(term);
-    table.rows.push_back({std::string(kind_words(term.kind)), device_name(machine, term.device),
-                          figures.amount, figures.ceiling, figures.reached,
-                          report::milliseconds_text(term.seconds),
-                          report::percent_text(total > 0 ? term.seconds / total : 0)});
-  }
-  table.rows.push_back({"together", "", "", "", "",
-                        Cell(report::milliseconds_text(total), hwdb::Json(), report::Tone::strong),
-                        report::percent_text(1)});
-  section.tables.push_back(std::move(table));
-  if (total > 0) {
-    section.lines.push_back(
-        {"", "that is",
-         fmt::format("{} / {} ms = {} tok/s",
-                     tokens == 1 ? "1 token" : fmt::format("{:.0f} tokens", tokens),
-                     report::milliseconds_text(total), report::short_number(tokens / total))});
-  }
-  return section;
+  if (errors.empty()) return "None of these speeds measures the machine.";
+  std::ranges::sort(errors);
+  const std::size_t half = errors.size() / 2;
+  const double median =
+      errors.size() % 2 == 1 ? errors[half] : (errors[half - 1] + errors[half]) / 2;
+  std::string text = fmt::format(
+      "{} of {} measured speeds {} inside the predicted band; the median error is {:.1f} %", inside,
+      errors.size(), errors.size() == 1 ? "lies" : "lie", median * 100);
+  if (flawed > 0) text += fmt::format("; {} more do not measure the machine", flawed);
+  return text + ".";
 }
 
 }  // namespace
 
-std::vector<std::uint32_t> batches_up_to(std::uint32_t most) {
-  std::vector<std::uint32_t> counts;
-  for (std::uint64_t n = 1; n < most; n *= 2) counts.push_back(static_cast<std::uint32_t>(n));
-  counts.push_back(std::max(1u, most));
-  return counts;
+std::string reading_name(const SpeedReading& reading) {
+  const bool is_decode = reading.test == SpeedReading::Test::decode;
+  const std::uint32_t tokens = is_decode ? reading.n_gen : reading.n_prompt;
+  std::string name = is_decode ? "tg" : "pp";
+  if (tokens > 0) name += fmt::format("{}", tokens);
+  if (reading.batch > 1) name += fmt::format(" x{}", reading.batch);
+  if (reading.depth > 0) name += fmt::format(" @ d{}", reading.depth);
+  return name;
 }
 
-void add_speed_columns(Table* table) {
-  auto& columns = table->columns;
-  columns.push_back({.key = "prefill_tok_per_s",
-                     .title = "prefill",
-                     .unit = "tok/s",
-                     .priority = 3,
-                     .estimate = true});
-  columns.push_back(
-      {.key = "decode_tok_per_s", .title = "decode", .unit = "tok/s", .estimate = true});
-  columns.push_back({.title = "90 %", .unit = "band", .priority = 6});
-  columns.push_back({.title = "empty", .unit = "tok/s", .priority = 7});
-  columns.push_back({.title = "full", .unit = "tok/s", .priority = 1});
-  columns.push_back(
-      {.key = "ttft_s", .title = "first", .unit = "token", .priority = 1, .estimate = true});
-  columns.push_back(
-      {.key = "request_s", .title = "whole", .unit = "request", .priority = 1, .estimate = true});
-  columns.push_back({.key = "speed_by_depth", .title = {}, .csv = false});
-  for (const DepthColumn& column : kDepthColumns)
-    columns.push_back({.key = std::string(column.key), .title = {}, .json = false});
-}
-
-void add_speed_cells(const planner::Plan& plan, std::vector<Cell>* row) {
-  const bool known = plan.speed_known && plan.memory.fits != planner::Fits::no;
-  if (!known) {
-    row->insert(row->end(), {"-", "-", "", "-", "-", "-", "-"});
-    row->resize(row->size() + 1 + kDepthColumns.size());
-    return;
-  }
-  const planner::SpeedEstimate& speed = plan.speed;
-  const auto decode_text = [&](double share) {
-    const planner::SpeedAtDepth* at = at_share(plan, share);
-    return Cell(at ? report::short_number(at->decode_tok_per_s.likely) : std::string("-"));
+report::Section speed_section(const std::vector<SpeedComparison>& comparisons, double tolerance) {
+  const auto differ = [&](auto&& value) {
+    return std::ranges::any_of(comparisons, [&](const SpeedComparison& one) {
+      return value(one.reading) != value(comparisons.front().reading);
+    });
   };
-  const auto seconds = [](const planner::Estimate& e) {
-    return Cell(report::seconds_text(e.likely), report::estimate_json(e));
-  };
-  row->insert(row->end(),
-              {report::estimate_cell(speed.prefill_tok_per_s),
-               report::lettered_cell(speed.decode_tok_per_s),
-               Cell(report::band_text(speed.decode_tok_per_s)), decode_text(0), decode_text(1),
-               seconds(speed.ttft_s), seconds(speed.request_s), Cell("", depths_json(plan))});
-  for (const DepthColumn& column : kDepthColumns) {
-    const planner::SpeedAtDepth* at = at_share(plan, column.share);
-    row->emplace_back("", at ? hwdb::Json((at->*column.speed).likely) : hwdb::Json());
-  }
-}
-
-std::string speed_columns_words(const planner::Workload& workload,
-                                const std::vector<hwdb::Basis>& used) {
-  return fmt::format("Decode within a request of {}; full: behind a full context. Letters: {}.",
-                     request_words(workload), report::basis_legend(used));
-}
-
-std::string request_words(const planner::Workload& w) {
-  std::string words = fmt::format("{:.0f} + {:.0f} tokens", w.n_prompt, w.n_gen);
-  if (w.cached_fraction > 0)
-    words += fmt::format(", {:.3g} % of the prompt cached", 100 * w.cached_fraction);
-  return words;
-}
-
-std::string band_words(const hwdb::SpeedAccuracyRow* accuracy, const planner::Estimate& estimate) {
-  if (accuracy != nullptr) {
-    return fmt::format("{} rows of {} devices left out of the fit ({}{}): median error {}",
-                       accuracy->rows, accuracy->devices, situation_words(accuracy->situation),
-                       accuracy->backend.empty() ? "" : ", " + accuracy->backend,
-                       report::percent_text(accuracy->median_error));
-  }
-  if (estimate.basis == hwdb::Basis::calibrated || estimate.basis == hwdb::Basis::measured)
-    return "what calibrating this machine left unexplained";
-  return "a judgement: no measured rows were set apart for this";
-}
-
-Section speed_section(const planner::Plan& plan) {
-  Section section;
+  const bool models = differ([](const SpeedReading& r) { return r.model; });
+  const bool quants = !models && differ([](const SpeedReading& r) { return r.quant; });
+  const bool flaws = std::ranges::any_of(
+      comparisons, [](const SpeedComparison& one) { return !one.reading.flaw.empty(); });
+  report::Section section;
   section.key = "speed";
-  section.title = "Speed";
-  Table table;
-  table.key = "phases";
+  section.title = "Predicted and measured speed";
+  section.sentences.emplace_back(verdict(comparisons));
+  report::Table table;
   table.columns = {
-      {.key = "phase", .title = "", .align = Align::left},
-      {.title = "phase", .align = Align::left},
-      {.key = "value", .title = "likely", .estimate = true},
-      {.title = "90 % band"},
-      {.key = "unit", .title = "unit", .align = Align::left},
-      {.key = "bound", .title = "limited by", .align = Align::left, .priority = 1},
+      {.key = "model", .title = models ? "model" : "", .align = Align::left, .priority = 2},
+      {.key = "quant", .title = quants ? "quant" : "", .align = Align::left, .priority = 1},
+      {.key = "test", .title = "test", .align = Align::left},
+      {.key = "measured_tok_per_s", .title = "measured", .unit = "tok/s"},
+      {.key = "predicted_tok_per_s", .title = "predicted", .unit = "tok/s", .estimate = true},
+      {.key = "error", .title = "error"},
+      {.key = "inside_band", .title = "band", .align = Align::left},
+      {.key = "flaw", .title = flaws ? "flaw" : "", .align = Align::left},
+      {.key = "phase"},
+      {.key = "n_prompt"},
+      {.key = "n_gen"},
+      {.key = "depth"},
+      {.key = "batch"},
+      {.key = "deviation_tok_per_s"},
+      {.key = "samples_tok_per_s"},
+      {.key = "predicted_s"},
+      {.key = "terms"},
+      {.key = "runtime"},
+      {.key = "build"},
+      {.key = "device"},
+      {.key = "backend"},
+      {.key = "measured_at"},
   };
-  const auto tokens_row = [&](const char* key, std::string name, const planner::Estimate& e,
-                              Bound bound) {
-    table.rows.push_back({key, std::move(name), report::lettered_cell(e), report::band_text(e),
-                          "tok/s", std::string(to_string(bound))});
-  };
-  const auto seconds_row = [&](const char* key, std::string name, const planner::Estimate& e) {
-    // Seconds choose their own unit: they run from microseconds to minutes.
-    table.rows.push_back({key, std::move(name), report::seconds_cell(e), report::seconds_band(e),
-                          Cell("", "s"), ""});
-  };
-  const planner::Workload& w = plan.scenario.workload;
-  const planner::SpeedEstimate& speed = plan.speed;
-  tokens_row("prefill",
-             w.cached_fraction > 0
-                 ? fmt::format("prefill of {:.0f} of {:.0f} tokens", new_tokens(w), w.n_prompt)
-                 : fmt::format("prefill of {:.0f} tokens", w.n_prompt),
-             speed.prefill_tok_per_s, speed.prefill_bound);
-  seconds_row("ttft", "first token after", speed.ttft_s);
-  tokens_row(
-      "decode",
-      w.batch > 1 ? fmt::format("decode, {} together", sequences(w.batch)) : std::string("decode"),
-      speed.decode_tok_per_s, speed.decode_bound);
-  if (w.batch > 1) {
-    tokens_row("decode_each", "decode, each of them",
-               planner::per_sequence(speed.decode_tok_per_s, w.batch), speed.decode_bound);
-  }
-  seconds_row("request", "the whole request", speed.request_s);
-  section.tables.push_back(std::move(table));
-  section.lines.push_back({"", "request", request_words(w)});
-  add_band_lines(band_words(speed.decode_accuracy, speed.decode_tok_per_s),
-                 band_words(speed.prefill_accuracy, speed.prefill_tok_per_s), &section);
-  section.lines.push_back(
-      {"", "letters",
-       report::basis_legend({speed.prefill_tok_per_s.basis, speed.decode_tok_per_s.basis,
-                             plan.energy.idle_w.basis, plan.energy.loaded_idle_w.basis,
-                             plan.energy.prefill_w.basis, plan.energy.decode_w.basis})});
-  return section;
-}
-
-Section depth_section(const planner::Plan& plan) {
-  Section section;
-  section.key = "speed_by_depth";
-  const std::uint32_t batch = plan.scenario.workload.batch;
-  section.title = batch > 1 ? fmt::format("Speed by context, {} together", sequences(batch))
-                            : std::string("Speed by context");
-  Table table;
-  table.columns = {
-      {.title = "tokens before", .align = Align::left},
-      {.key = "depth", .title = ""},
-      {.key = "prefill_tok_per_s", .title = "prefill", .unit = "tok/s", .estimate = true},
-      {.title = "90 % band", .unit = "tok/s", .priority = 1},
-      {.key = "decode_tok_per_s", .title = "decode", .unit = "tok/s", .estimate = true},
-      {.title = "90 % band", .unit = "tok/s", .priority = 1},
-  };
-  const planner::RunSettings& settings = plan.scenario.settings;
-  const std::uint64_t full = settings.n_ctx / std::max(1u, settings.n_seq);
-  for (const planner::SpeedAtDepth& at : plan.speed_by_depth) {
-    const auto depth = static_cast<std::uint64_t>(at.depth);
-    std::string name = depth == 0 ? "none" : fmt::format("{}", depth);
-    if (depth > 0 && depth == full / 2) name += " (half of the context)";
-    if (depth > 0 && depth == full) name += " (all of it)";
+  for (const SpeedComparison& one : comparisons) {
+    const SpeedReading& r = one.reading;
+    const Tone tone = tone_of(one, tolerance);
+    const bool is_decode = r.test == SpeedReading::Test::decode;
+    const auto count = [](std::uint32_t n) { return Cell("", Json(std::uint64_t{n})); };
     table.rows.push_back(
-        {std::move(name), Cell("", depth), report::lettered_cell(at.prefill_tok_per_s),
-         report::band_text(at.prefill_tok_per_s), report::lettered_cell(at.decode_tok_per_s),
-         report::band_text(at.decode_tok_per_s)});
+        {Cell(file_name(r.model), r.model),
+         Cell(r.quant, text_or_null(r.quant)),
+         Cell(reading_name(r)),
+         Cell(measured_text(r), r.tok_per_s),
+         Cell(report::with_band(one.predicted), report::estimate_json(one.predicted)),
+         Cell(fmt::format("{:+.1f} %", one.error() * 100), one.error(), tone),
+         Cell(one.inside_band() ? "inside" : "outside", one.inside_band(), tone),
+         Cell(r.flaw, text_or_null(r.flaw)),
+         Cell("", is_decode ? "decode" : "prefill"),
+         count(r.n_prompt),
+         count(r.n_gen),
+         count(r.depth),
+         count(r.batch),
+         Cell("", r.deviation > 0 ? Json(r.deviation) : Json()),
+         Cell("", Json::Array(r.samples.begin(), r.samples.end())),
+         Cell("", one.seconds),
+         Cell("", terms_json(one)),
+         Cell("", r.runtime),
+         Cell("", text_or_null(r.build)),
+         Cell("", text_or_null(r.device)),
+         Cell("", text_or_null(r.backend)),
+         Cell("", text_or_null(r.measured_at))});
   }
   section.tables.push_back(std::move(table));
-  const planner::SpeedAtDepth* deepest =
-      plan.speed_by_depth.empty() ? nullptr : &plan.speed_by_depth.back();
-  // Only where the depth has figures of its own.
-  if (deepest != nullptr && (deepest->decode_accuracy != plan.speed.decode_accuracy ||
-                             deepest->prefill_accuracy != plan.speed.prefill_accuracy)) {
-    add_band_lines(band_words(deepest->decode_accuracy, deepest->decode_tok_per_s),
-                   band_words(deepest->prefill_accuracy, deepest->prefill_tok_per_s), &section);
+  Json::Array sentences;
+  bool first = true;
+  for (std::string& text : planner::off_terms(comparisons, tolerance)) {
+    sentences.emplace_back(text);
+    section.lines.push_back({"", first ? "which term is off" : "", Cell(std::move(text))});
+    first = false;
   }
+  section.lines.push_back({"off_terms", "", Cell("", std::move(sentences))});
   return section;
 }
 
-Section batch_section(const planner::Plan& plan) {
-  Section section;
-  section.key = "speed_by_batch";
-  section.title = "Several at once";
-  const planner::Workload& w = plan.scenario.workload;
-  Table table;
-  table.columns = {
-      {.key = "n_seq", .title = "sequences"},
-      {.key = "decode_tok_per_s", .title = "all together", .unit = "tok/s", .estimate = true},
-      {.title = "90 % band", .unit = "tok/s", .priority = 1},
-      {.key = "each_tok_per_s", .title = "each", .unit = "tok/s", .estimate = true},
-  };
-  for (const planner::SpeedAtBatch& at : plan.speed_by_batch) {
-    table.rows.push_back({report::count_cell(at.n_seq), report::lettered_cell(at.decode_tok_per_s),
-                          report::band_text(at.decode_tok_per_s),
-                          report::lettered_cell(at.each_tok_per_s)});
+report::Section clock_section(const std::vector<probes::ClockAgreement>& agreements) {
+  report::Section section;
+  if (agreements.empty()) return section;
+  section.key = "clocks";
+  section.title = "Measured from outside against the server's own clock";
+  report::Table table;
+  table.columns = {{.key = "n_prompt", .title = "prompt", .unit = "tokens"},
+                   {.key = "prefill", .title = "prefill"},
+                   {.key = "decode", .title = "decode"}};
+  for (const probes::ClockAgreement& one : agreements) {
+    const auto gap = [](bool known, double value) {
+      return known ? Cell(fmt::format("{:+.2f} %", value * 100), value) : Cell("-", Json());
+    };
+    table.rows.push_back({Cell(fmt::format("{}", one.n_prompt), std::uint64_t{one.n_prompt}),
+                          gap(one.has_prefill, one.prefill), gap(one.has_decode, one.decode)});
   }
   section.tables.push_back(std::move(table));
-  if (w.users > 1) {
-    const std::uint32_t slots = std::max(1u, plan.scenario.settings.n_seq);
-    section.lines.push_back(
-        {"", fmt::format("{} users", w.users),
-         w.users <= slots
-             ? fmt::format("{} sequences are kept: nobody waits for another", slots)
-             : fmt::format("{} {} kept: whoever comes while all are busy waits, up to {} a request",
-                           sequences(slots), slots == 1 ? "is" : "are",
-                           report::seconds_text(plan.speed.request_s.likely))});
-  }
   return section;
 }
 
-std::vector<Section> speed_why_sections(const planner::Plan& plan, const hwdb::Machine& machine) {
-  const planner::Workload& w = plan.scenario.workload;
-  std::vector<Section> sections;
-  sections.push_back(
-      why_section("Why: one decode step", plan.speed.decode_terms, std::max(1u, w.batch), machine));
-  sections.push_back(
-      why_section("Why: one prefill", plan.speed.prefill_terms, new_tokens(w), machine));
-  return sections;
+double worst_error(const std::vector<SpeedComparison>& comparisons) {
+  double worst = 0;
+  for (const SpeedComparison& one : comparisons) {
+    if (one.reading.flaw.empty()) worst = std::max(worst, std::fabs(one.error()));
+  }
+  return worst;
 }
 
 }  // namespace cli
