@@ -49,7 +49,7 @@ struct CalibrationRecord {
   std::vector<hwdb::KernelReading> kernels;  // of the engine on the processors
 };
 /// Of each kind; a record with more is not read. What adds to a record drops the oldest beyond it.
-inline constexpr std::size_t kMaxCalibrationReadings = 20'000;
+inline constexpr std::size_t kMaxCalibrationReadings = 2000;
 /// One JSON object (schema "1.0") and back; the reader trusts nothing, errors as machine_from_json.
 hwdb::Json calibration_record_to_json(const CalibrationRecord& record);
 hwdb::Result<CalibrationRecord> calibration_record_from_json(const hwdb::Json& json,

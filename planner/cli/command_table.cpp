@@ -95,6 +95,13 @@ constexpr std::array kQuantizeExamples = {
     Examples("tokwatt quantize model-F16.gguf model.gguf Q4_K_M --output-tensor-type Q8_0"),
 };
 
+constexpr std::array kCalibrateExamples = {
+    Examples("tokwatt calibrate                      a minute; plans use it from then on"),
+    Examples("tokwatt calibrate llama-3.1-8b --quant Q4_K_M"),
+    Examples("tokwatt calibrate --full"),
+    Examples("tokwatt calibrate --show"),
+};
+
 constexpr unsigned kAlways = kOutput | kCatalog;
 constexpr unsigned kPlanning = kAlways | kRig | kRun | kWorkload | kMoney | kWhy;
 
@@ -117,6 +124,8 @@ constexpr std::array kCommands = {
                 kBatchExamples, kAlways, 0, 1},
     CommandInfo{"probe", "", "what is in this machine, and how fast it really is", kProbeExamples,
                 kAlways | kRig | kProbe, 0, 0},
+    CommandInfo{"calibrate", "[MODEL]", "fit plans to this machine by measuring the engine on it",
+                kCalibrateExamples, kAlways | kQuant | kCalibrate, 0, 1},
     CommandInfo{"run", "FILE", "answers a prompt, then says how fast it was", kRunExamples,
                 kAlways | kEngine | kGenerate, 1, 1},
     CommandInfo{"bench", "FILE...", "how fast the engine runs a file, measured", kBenchExamples,

@@ -31,6 +31,7 @@ enum FlagGroup : unsigned {
   kMeasure = 1u << 21,  // quants --measure
   kSynth = 1u << 19,
   kQuantize = 1u << 20,
+  kCalibrate = 1u << 22,
 };
 
 /// One command as help, dispatch and the man page see it.

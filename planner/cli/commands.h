@@ -23,6 +23,7 @@ hwdb::Result<Outcome> cmd_perplexity(Session& session);
 hwdb::Result<Outcome> cmd_doctor(Session& session);
 hwdb::Result<Outcome> cmd_synth(Session& session);
 hwdb::Result<Outcome> cmd_quantize(Session& session);
+hwdb::Result<Outcome> cmd_calibrate(Session& session);
 
 /// Runs the command that the options name; "" is the short fit.
 hwdb::Result<Outcome> run_command(Session& session);

@@ -57,8 +57,8 @@ struct Options {
   // verify
   std::optional<double> tolerance;  // a share
   bool speed = false;               // speeds in place of memory
-  // probe
-  bool measure = false, full = false, show = false;
+  // probe, calibrate
+  bool measure = false, full = false, show = false, quick = false;
   std::optional<double> seconds;
   std::string save_file;
   // doctor

@@ -12,14 +12,23 @@ struct Entry {
   hwdb::Result<Outcome> (*run)(Session&);
 };
 constexpr std::array kEntries = {
-    Entry{"", cmd_fit},          Entry{"fit", cmd_fit},
-    Entry{"plan", cmd_plan},     Entry{"quants", cmd_quants},
-    Entry{"bill", cmd_bill},     Entry{"inspect", cmd_inspect},
-    Entry{"verify", cmd_verify}, Entry{"list", cmd_list},
-    Entry{"batch", cmd_batch},   Entry{"probe", cmd_probe},
-    Entry{"doctor", cmd_doctor}, Entry{"run", cmd_run},
-    Entry{"synth", cmd_synth},   Entry{"quantize", cmd_quantize},
-    Entry{"bench", cmd_bench},   Entry{"perplexity", cmd_perplexity},
+    Entry{"", cmd_fit},
+    Entry{"fit", cmd_fit},
+    Entry{"plan", cmd_plan},
+    Entry{"quants", cmd_quants},
+    Entry{"bill", cmd_bill},
+    Entry{"inspect", cmd_inspect},
+    Entry{"verify", cmd_verify},
+    Entry{"list", cmd_list},
+    Entry{"batch", cmd_batch},
+    Entry{"probe", cmd_probe},
+    Entry{"doctor", cmd_doctor},
+    Entry{"run", cmd_run},
+    Entry{"synth", cmd_synth},
+    Entry{"quantize", cmd_quantize},
+    Entry{"bench", cmd_bench},
+    Entry{"perplexity", cmd_perplexity},
+    Entry{"calibrate", cmd_calibrate},
 };
 
 }  // namespace

@@ -14,6 +14,7 @@
 #include "hwdb/model_stores.h"
 #include "hwdb/names.h"
 #include "hwdb/op_counts.h"
+#include "planner/cli/calibration_store.h"
 #include "planner/cli/profile.h"
 #include "planner/rig/rig.h"
 #include "planner/tariff_price.h"
@@ -49,6 +50,7 @@ struct Session::Records {
   std::optional<planner::Assumptions> assumptions;
   std::optional<hwdb::StateStore> store;
   MachinePointer here, unmeasured;
+  std::vector<planner::Calibration> calibrations;     // of `here`
   std::map<std::string, hwdb::TariffRow> own_prices;  // by the text they were given as
   std::vector<std::string> notices;
 };
@@ -108,6 +110,7 @@ Result<MachinePointer> Session::machine(const std::string& rig) {
       if (!detected) return detected.error();
       auto here = completed(detected->machine);
       if (!here) return here.error();
+      load_calibrations(detected->machine, &*here);
       records_->here = shared(std::move(*here));
     }
     return records_->here;
@@ -178,6 +181,28 @@ Result<hwdb::Machine> Session::completed(const hwdb::Machine& detected) {
       "What was measured on {} is not used, the machine has changed ({}): tokwatt probe --measure.",
       profile->saved_at.substr(0, 10), why));
   return machine;
+}
+
+void Session::load_calibrations(const hwdb::Machine& detected, hwdb::Machine* here) {
+  // A recorded machine has none: what is stored was measured on this one.
+  if (!options_.sysroot.empty()) return;
+  auto stored = load_calibration(store(), detected);
+  if (!stored) {
+    records_->notices.push_back("calibrations are not used: " + stored.error().what);
+    return;
+  }
+  if (!stored->has_value()) return;
+  if ((*stored)->differences.empty()) {
+    records_->calibrations = std::move((*stored)->record.calibrations);
+    return;
+  }
+  std::string why;
+  for (const std::string& difference : (*stored)->differences)
+    why += (why.empty() ? "" : "; ") + difference;
+  here->notes.push_back(
+      fmt::format("The calibration of {} is not used, the machine has changed ({}): tokwatt "
+                  "calibrate.",
+                  (*stored)->saved_at.substr(0, 10), why));
 }
 
 Result<MachinePointer> Session::unmeasured_machine(const std::string& rig) {
@@ -302,6 +327,11 @@ planner::BatchSources Session::sources() {
   };
   sources.machine = [this](const std::string& rig) { return machine(rig); };
   sources.unmeasured_machine = [this](const std::string& rig) { return unmeasured_machine(rig); };
+  sources.calibrations =
+      [this](const hwdb::Machine& machine) -> std::span<const planner::Calibration> {
+    if (&machine != records_->here.get()) return {};
+    return records_->calibrations;
+  };
   sources.tariff = [this](const std::string& name) { return tariff(name); };
   sources.assumptions = &assumptions();
   return sources;

@@ -92,6 +92,8 @@ class Session {
 
  private:
   hwdb::Result<std::shared_ptr<const hwdb::Machine>> unmeasured_machine(const std::string& rig);
+  /// What was fitted to this machine, while it is the one that was measured.
+  void load_calibrations(const hwdb::Machine& detected, hwdb::Machine* here);
 
   struct Records;
   const Options& options_;

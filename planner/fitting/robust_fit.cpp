@@ -29,7 +29,8 @@ class Fit {
 
   FitResult run() {
     FitResult result;
-    for (const Parameter& p : problem_.parameters) result.values.push_back(p.prior);
+    for (const Parameter& p : problem_.parameters)
+      result.values.push_back(p.prior_sd > 0 ? p.start.value_or(p.prior) : p.prior);
     if (problem_.start.size() == result.values.size()) {
       for (const std::uint32_t i : free_) result.values[i] = problem_.start[i];
     }
@@ -74,6 +75,7 @@ class Fit {
       }
     }
     result.residuals = std::move(residuals);
+    result.cost = cost;
     return result;
   }
 

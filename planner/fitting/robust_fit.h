@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <functional>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -16,7 +17,8 @@ namespace fitting {
 struct Parameter {
   std::string name;
   double prior = 0;
-  double prior_sd = 1;  // 0: held at the prior
+  double prior_sd = 1;               // 0: held at the prior
+  std::optional<double> start = {};  // where the search begins; absent: at the prior
 };
 
 struct FitProblem {
@@ -35,6 +37,7 @@ struct FitProblem {
 struct FitResult {
   std::vector<double> values, sd;  // of the parameters; sd from the curvature at the end
   std::vector<double> residuals;   // of the rows
+  double cost = 0;                 // what was made small: of several searches the lowest counts
   std::size_t iterations = 0;
   bool converged = false;
 };
