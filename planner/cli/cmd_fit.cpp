@@ -187,6 +187,7 @@ hwdb::Result<Outcome> cmd_fit(Session& session) {
   }
   request.min_decode_tok_per_s = options.min_tps.value_or(0);
   request.model_filter = options.model_filter;
+  request.calibrations = session.calibrations(**machine);
   const bool brief = options.command.empty();
   const std::size_t top = options.top.value_or(brief ? kShortTop : kTop);
   request.top = top;
