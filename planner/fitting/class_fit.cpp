@@ -229,13 +229,16 @@ LeftOutResiduals leave_models_out(const ClassFit& fit, const FitResult& all) {
     auto& own = models[one.device_key];
     own.try_emplace(one.model->name, own.size());
   }
-  // Models of one device fall into different folds, so that each has the others.
+  // Models of one device fall into different folds, and one model into different folds on different
+  // devices, so that each has its device's other models and its own elsewhere.
   std::map<std::string, std::vector<std::size_t>> groups;
   for (std::size_t i = 0; i < fit.cases().size(); ++i) {
     const Case& one = fit.cases()[i];
     const auto& own = models[one.device_key];
     if (own.size() < 2) continue;
-    groups[std::to_string(own.at(one.model->name) % kFolds)].push_back(i);
+    const auto place =
+        static_cast<std::size_t>(std::distance(models.begin(), models.find(one.device_key)));
+    groups[std::to_string((own.at(one.model->name) + place) % kFolds)].push_back(i);
   }
   return leave_out(fit, all, groups);
 }
