@@ -114,7 +114,10 @@ CostSum::CostSum(const ModelShape& shape, std::string quant) {
     out.kind = layers[i].kind;
     out.window = layers[i].window;
     out.attention_flops_per_token_and_cell = attention_flops(shape, layers[i]);
-    if (out.attention_flops_per_token_and_cell > 0) out.n_matmuls += 2;
+    if (out.attention_flops_per_token_and_cell > 0) {
+      out.n_matmuls += 2;
+      out.n_scores = layers[i].n_heads;
+    }
     if (layers[i].has_state) {
       out.dense_flops_per_token += state;
       out.mixing_flops_per_token += state;

@@ -29,6 +29,7 @@ struct LayerCosts {
   std::uint32_t n_matmuls = 0;  // matrix products, for dispatch overhead
   /// Numbers that a token's products take and give, which travel through memory between them.
   double activations_per_token = 0;
+  std::uint32_t n_scores = 0;  // of a token with one cell: query heads; 0 without attention
 };
 
 /// Bytes of 256 weights in the largest matrix of each kind: what a GPU needs room for when it

@@ -381,8 +381,10 @@ void fields(V& v, SpeedFactorRow& r) {
   v("expert_read", r.expert_read);
   v("expert_matmul", r.expert_matmul);
   v("half_tokens", r.half_tokens);
+  v("expert_half_tokens", r.expert_half_tokens);
   v("product_s", r.product_s);
   v("pass_s", r.pass_s);
+  v("power_exponent", r.power_exponent);
   v("ln_errors", r.ln_errors);
   v("decode_rows", r.decode_rows);
   v("prefill_rows", r.prefill_rows);

@@ -10,21 +10,31 @@
 
 namespace planner {
 
+/// Power limit over arithmetic peak where `matmul` holds as it is: 1.5 W for a TFLOP/s.
+inline constexpr double kWattsPerFlop = 1.5e-12;
+
+/// Threads of a processor for which `product_s` holds as it is, where it is a class's.
+inline constexpr double kThreadsOfProductS = 8;
+
 /// What a device reaches of its ceilings with one runtime: the parameters of the speed model,
 /// fitted to classes of devices (hwdb/data/speed) or to one machine (Calibration). Shares are of
 /// the rated bandwidth and of the arithmetic peak that DeviceRates carries.
 struct DeviceFactors {
-  double read = 0.6;           // bandwidth: weights, a few tokens
-  double vector = 0.5;         // peak: products with a few tokens
-  double cache_read = 0.5;     // bandwidth: the attention cache while decoding
-  double matmul = 0.3;         // peak: products with many tokens
-  double attention = 0.2;      // peak: attention of a prompt
-  double activation = 0.5;     // bandwidth: activations between the products
-  double expert_read = 0.8;    // routed experts: `read` times this
-  double expert_matmul = 0.7;  // routed experts: `matmul` times this
-  double half_tokens = 30;     // tokens of a pass at which products reach half of `matmul`
+  double read = 0.6;               // bandwidth: weights, a few tokens
+  double vector = 0.5;             // peak: products with a few tokens
+  double cache_read = 0.5;         // bandwidth: the attention cache while decoding
+  double matmul = 0.3;             // peak: products with many tokens
+  double attention = 0.2;          // peak: attention of a prompt
+  double activation = 0.5;         // bandwidth: activations between the products
+  double expert_read = 0.8;        // routed experts: `read` times this
+  double expert_matmul = 0.7;      // routed experts: `matmul` times this
+  double half_tokens = 30;         // tokens of a pass at which products reach half of `matmul`
+  double expert_half_tokens = 30;  // the same for the tokens of one routed expert
   double product_s = 5e-6;  // seconds of each product of a pass, whatever its size: dispatch, sync
   double pass_s = 1e-4;     // seconds of each pass, whatever it holds
+  /// Products with many tokens and attention of a prompt run into the power limit of a card: their
+  /// rates go with (watts per FLOP/s of the peak, over kWattsPerFlop) to this power.
+  double power_exponent = 0.5;
 
   /// Multipliers for one tensor type of the weights (for `cache_read`: of the cache).
   struct OfType {
@@ -42,7 +52,7 @@ struct FactorField {
   std::string_view name;
   double DeviceFactors::*member;
 };
-inline constexpr std::array<FactorField, 11> kFactorFields = {{
+inline constexpr std::array<FactorField, 13> kFactorFields = {{
     {"read", &DeviceFactors::read},
     {"vector", &DeviceFactors::vector},
     {"cache_read", &DeviceFactors::cache_read},
@@ -52,8 +62,10 @@ inline constexpr std::array<FactorField, 11> kFactorFields = {{
     {"expert_read", &DeviceFactors::expert_read},
     {"expert_matmul", &DeviceFactors::expert_matmul},
     {"half_tokens", &DeviceFactors::half_tokens},
+    {"expert_half_tokens", &DeviceFactors::expert_half_tokens},
     {"product_s", &DeviceFactors::product_s},
     {"pass_s", &DeviceFactors::pass_s},
+    {"power_exponent", &DeviceFactors::power_exponent},
 }};
 /// The multipliers of a type by name.
 struct TypeFactorField {

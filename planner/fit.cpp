@@ -310,6 +310,7 @@ class Ranking {
     plan.scenario.quant = row->quant;
     plan.scenario.on = inputs_.machine->name;
     plan.scenario.workload = inputs_.workload;
+    add_depths(*row);
     if (!row->quality.percentile) plan.notes.push_back("No published score for this use.");
     if (row->quality.percentile && row->quality.tables < 2)
       plan.notes.push_back("One published score only.");
@@ -318,6 +319,20 @@ class Ranking {
                                        row->model->shape.n_ctx_train.value_or(0), wanted_ctx_));
     if (row->quantization_aware)
       plan.notes.push_back("The quantization-aware (QAT) file of the publisher is meant.");
+  }
+
+  /// Only for rows that are listed: their tensors have to be typed once more.
+  void add_depths(FitRow& row) {
+    if (!row.plan.speed_known) return;
+    const auto costs = PresetCosts(row.model->shape).find(row.quant);
+    if (!costs) return;
+    PlanInputs inputs = inputs_;
+    inputs.model = &*costs;
+    inputs.settings = row.plan.scenario.settings;
+    inputs.compute_memo = nullptr;
+    row.plan.scenario.depths = depths_of_context(inputs.settings);
+    auto speeds = speed_at_depths(inputs, row.plan.placement, row.plan.scenario.depths);
+    if (speeds) row.plan.speed_by_depth = std::move(*speeds);
   }
 
   const hwdb::Catalog& catalog_;

@@ -36,6 +36,12 @@ hwdb::Result<Plan> make_plan(const PlanInputs& inputs) {
   return plan;
 }
 
+std::vector<double> depths_of_context(const RunSettings& settings) {
+  const std::uint64_t full = settings.n_ctx / std::max(1u, settings.n_seq);
+  if (full < 2) return {0};
+  return {0, static_cast<double>(full / 2), static_cast<double>(full)};
+}
+
 hwdb::Result<std::vector<SpeedAtDepth>> speed_at_depths(const PlanInputs& inputs,
                                                         const Placement& placement,
                                                         std::span<const double> depths) {
@@ -50,11 +56,33 @@ hwdb::Result<std::vector<SpeedAtDepth>> speed_at_depths(const PlanInputs& inputs
     one.workload.n_prompt = std::min(inputs.settings.n_ubatch, inputs.settings.n_batch);
     const auto prompt = prepare_all(one);
     if (!prompt) return prompt.error();
-    at.prefill_tok_per_s = estimate_speed(*prompt, placement).prefill_tok_per_s;
+    const SpeedEstimate prefill = estimate_speed(*prompt, placement);
+    at.prefill_tok_per_s = prefill.prefill_tok_per_s;
+    at.prefill_accuracy = prefill.prefill_accuracy;
     one.workload.n_prompt = one.workload.n_gen = 0;
     const auto answer = prepare_all(one);
     if (!answer) return answer.error();
-    at.decode_tok_per_s = estimate_speed(*answer, placement).decode_tok_per_s;
+    const SpeedEstimate decode = estimate_speed(*answer, placement);
+    at.decode_tok_per_s = decode.decode_tok_per_s;
+    at.decode_accuracy = decode.decode_accuracy;
+    speeds.push_back(at);
+  }
+  return speeds;
+}
+
+hwdb::Result<std::vector<SpeedAtBatch>> speed_at_batches(const PlanInputs& inputs,
+                                                         const Placement& placement,
+                                                         std::span<const std::uint32_t> counts) {
+  PlanInputs one = inputs;
+  std::vector<SpeedAtBatch> speeds;
+  for (const std::uint32_t count : counts) {
+    one.workload.batch = std::max(1u, count);
+    const auto basis = prepare_all(one);
+    if (!basis) return basis.error();
+    SpeedAtBatch at;
+    at.n_seq = one.workload.batch;
+    at.decode_tok_per_s = estimate_speed(*basis, placement).decode_tok_per_s;
+    at.each_tok_per_s = per_sequence(at.decode_tok_per_s, at.n_seq);
     speeds.push_back(at);
   }
   return speeds;

@@ -57,10 +57,19 @@ hwdb::Result<Plan> make_plan(const PlanInputs& inputs);
 /// as good as `at_least`; 0 when none does.
 std::uint64_t largest_context(const PlanInputs& inputs, Fits at_least, std::uint64_t limit);
 
+/// The depths at which the speed of a context is shown: none, half of it and all of it.
+std::vector<double> depths_of_context(const RunSettings& settings);
+
 /// The speeds of a plan's placement at several depths of context, with the memory as planned.
 /// Errors as make_plan.
 hwdb::Result<std::vector<SpeedAtDepth>> speed_at_depths(const PlanInputs& inputs,
                                                         const Placement& placement,
                                                         std::span<const double> depths);
+
+/// The decode speeds of a plan's placement with several sequences at a time, at the workload's own
+/// depth. Errors as make_plan.
+hwdb::Result<std::vector<SpeedAtBatch>> speed_at_batches(const PlanInputs& inputs,
+                                                         const Placement& placement,
+                                                         std::span<const std::uint32_t> counts);
 
 }  // namespace planner

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 #include "planner/plan.h"
 
+#include <algorithm>
+
 namespace planner {
 
 std::string_view to_string(Fits fits) {
@@ -45,6 +47,11 @@ std::string_view to_string(AttachedMemory::Kind kind) {
       return "draft layers";
   }
   return "projector";
+}
+
+Estimate per_sequence(const Estimate& together, std::uint32_t n) {
+  const double share = 1.0 / std::max(1u, n);
+  return {together.low * share, together.likely * share, together.high * share, together.basis};
 }
 
 hwdb::Bytes MemoryPlan::total() const {

@@ -124,6 +124,18 @@ struct SpeedEstimate {
 struct SpeedAtDepth {
   double depth = 0;
   Estimate prefill_tok_per_s, decode_tok_per_s;
+  /// As in SpeedEstimate: deep contexts may have rows of their own.
+  const hwdb::SpeedAccuracyRow *prefill_accuracy = nullptr, *decode_accuracy = nullptr;
+};
+
+/// What one of `n` sequences gets of a speed that they share.
+Estimate per_sequence(const Estimate& together, std::uint32_t n);
+
+/// Decode speed of several sequences that are answered together.
+struct SpeedAtBatch {
+  std::uint32_t n_seq = 1;
+  Estimate decode_tok_per_s;  // of all of them
+  Estimate each_tok_per_s;
 };
 
 /// Watts at the wall of the whole machine, and what tokens cost in energy.
@@ -169,6 +181,7 @@ struct Plan {
   MemoryPlan memory;
   SpeedEstimate speed;
   std::vector<SpeedAtDepth> speed_by_depth;  // at Scenario::depths; empty where nobody asked
+  std::vector<SpeedAtBatch> speed_by_batch;  // fewest first; empty where nobody asked
   EnergyEstimate energy;
   CostEstimate cost;
   std::vector<Headroom> headroom;  // by grade of fit, strictest first; empty where nobody asked

@@ -72,6 +72,8 @@ void set_calibration(const Calibration* calibration, DeviceRates* d) {
   d->factors = &calibration->factors;
   d->bandwidth = calibration->bandwidth_bytes_per_s;
   d->peak = calibration->peak_flops_per_s;
+  d->watts_per_flop = 0;
+  d->sync_share = 1;
   d->basis = Basis::calibrated;
 }
 
@@ -92,6 +94,8 @@ DeviceRates rates_of(const PlanInputs& inputs, const Assumptions& assumptions, c
     d.peak = d.bandwidth * assumptions.flops_per_byte;
     d.basis = Basis::assumed;
   }
+  if (gpu.kind == GpuInfo::Kind::discrete && gpu.power_limit && d.peak > 0)
+    d.watts_per_flop = gpu.power_limit->value.value / d.peak;
   set_calibration(find_calibration(inputs.calibrations, hwdb::to_string(inputs.settings.runtime),
                                    to_string(backend), gpu.name),
                   &d);
@@ -111,6 +115,7 @@ DeviceRates host_rates(const PlanInputs& inputs, const Assumptions& assumptions)
   d.basis = weaker(d.basis, machine.memory.bandwidth.basis);
   d.bandwidth = rated_bandwidth(machine.memory.bandwidth, assumptions.read_share_shared);
   bool assumed = false;
+  d.sync_share = std::max(1u, settings.n_threads.value_or(machine.cpu.cores)) / kThreadsOfProductS;
   d.peak = cpu_peak(machine, &assumed).value;
   set_calibration(
       find_calibration(inputs.calibrations, hwdb::to_string(settings.runtime), "cpu", ""), &d);
@@ -141,6 +146,9 @@ void add_gpus(const PlanInputs& inputs, const Assumptions& assumptions, PlanBasi
   }
 }
 
+// A score is written, read and written by the softmax, and read, in 32 bits each.
+constexpr double kScoreBytes = 16;
+
 void add_layers(const PlanInputs& inputs, PlanBasis* basis) {
   const hwdb::ModelCosts& model = *inputs.model;
   basis->sums.resize(model.layers.size() + 1);
@@ -167,6 +175,9 @@ void add_layers(const PlanInputs& inputs, PlanBasis* basis) {
     s.moe_layers = before.moe_layers + (layer.expert_bytes > 0 ? 1 : 0);
     s.products = before.products + layer.n_matmuls;
     s.activations = before.activations + layer.activations_per_token * sizeof(float);
+    const double scores = inputs.settings.flash_attn ? 0 : kScoreBytes * layer.n_scores;
+    s.decode_scores = before.decode_scores + scores * decode_cells;
+    s.prefill_scores = before.prefill_scores + scores * prefill_cells;
   }
 }
 
@@ -212,12 +223,14 @@ std::uint32_t outputs_of(const RunSettings& settings, std::uint32_t n_tokens) {
 void use_factors(const DeviceFactors& f, const hwdb::ModelCosts& model, const RunSettings& settings,
                  DeviceRates* d) {
   d->factors = &f;
+  const double power =
+      d->watts_per_flop > 0 ? std::pow(d->watts_per_flop / kWattsPerFlop, f.power_exponent) : 1;
   const auto role = [&](const std::vector<hwdb::ModelCosts::TypeShare>& shares, double read_share,
                         double matmul_share) {
     const TypeMix mix = mix_of(shares, f);
     return DeviceRates::Role{d->bandwidth * f.read * read_share / mix.read,
                              d->peak * f.vector / mix.vector,
-                             d->peak * f.matmul * matmul_share / mix.matmul};
+                             d->peak * f.matmul * matmul_share * power / mix.matmul};
   };
   d->dense = role(model.role_types.layers, 1, 1);
   if (model.shape.n_experts > 0)
@@ -228,7 +241,9 @@ void use_factors(const DeviceFactors& f, const hwdb::ModelCosts& model, const Ru
     const auto k = cache_type(settings.cache_type_k), v = cache_type(settings.cache_type_v);
     if (k && v) d->cache_read *= 2 / (1 / f.of(*k).cache_read + 1 / f.of(*v).cache_read);
   }
-  d->attention = d->peak * f.attention;
+  // Synchronising costs processors in proportion to their number.
+  d->dispatch = f.product_s * d->sync_share;
+  d->attention = d->peak * f.attention * power;
   d->activation = d->bandwidth * f.activation;
 }
 

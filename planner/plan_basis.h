@@ -26,10 +26,13 @@ struct DeviceBytes {
 
 /// A device in the plain numbers that the stages calculate with.
 struct DeviceRates {
-  std::int32_t gpu = -1;  // index into the machine's GPUs; -1: the processors
-  double bandwidth = 0;   // bytes per second of the spec; 0: unknown
-  double peak = 0;        // FLOPs per second; 0: unknown
-  double host_link = 0;   // bytes per second, one way; 0: none needed or unknown
+  std::int32_t gpu = -1;      // index into the machine's GPUs; -1: the processors
+  double bandwidth = 0;       // bytes per second of the spec; 0: unknown
+  double peak = 0;            // FLOPs per second; 0: unknown
+  double watts_per_flop = 0;  // of the power limit and the peak; 0: not told, or no card
+  double sync_share = 1;      // of `product_s` that counts: processors by their threads
+  double dispatch = 0;        // seconds of a product
+  double host_link = 0;       // bytes per second, one way; 0: none needed or unknown
   bool shares_host_memory = false;
   bool fuses = false;  // runs llama.cpp's CUDA backend, or ROCm, which is the same code
   const DeviceFactors* factors = nullptr;
@@ -60,6 +63,9 @@ struct LayerSums {
   double moe_layers = 0;
   double products = 0;     // matrix products of a pass
   double activations = 0;  // bytes of one token
+  /// Bytes of scores that travel through memory without flash attention: of one token in decode,
+  /// and of all new prompt tokens.
+  double decode_scores = 0, prefill_scores = 0;
 };
 
 /// What overrides move to one device, as sums over the first i layers, i = 0..n_layers.

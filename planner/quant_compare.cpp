@@ -145,6 +145,11 @@ hwdb::Result<std::vector<QuantRow>> compare_quants(const hwdb::Catalog& catalog,
     row.plan.model_name = model.id;
     row.plan.quant = preset.id;
     row.plan.machine_name = inputs.machine->name;
+    if (fits(row) && row.plan.speed_known) {
+      auto speeds = speed_at_depths(one, row.plan.placement, depths_of_context(one.settings));
+      if (!speeds) return speeds.error();
+      row.plan.speed_by_depth = std::move(*speeds);
+    }
     if (fits(row))
       row.plan.max_ctx = largest_context(one, row.plan.memory.fits,
                                          model.shape.n_ctx_train.value_or(one.settings.n_ctx));

@@ -177,6 +177,20 @@ void append_depths(JsonWriter* w, const std::vector<SpeedAtDepth>& speeds) {
   w->end_array();
 }
 
+void append_batches(JsonWriter* w, const std::vector<SpeedAtBatch>& speeds) {
+  w->key("speed_by_batch").begin_array();
+  for (const SpeedAtBatch& at : speeds) {
+    w->begin_object();
+    w->member("n_seq", at.n_seq);
+    w->key("decode_tok_per_s");
+    append_estimate(w, at.decode_tok_per_s);
+    w->key("each_tok_per_s");
+    append_estimate(w, at.each_tok_per_s);
+    w->end_object();
+  }
+  w->end_array();
+}
+
 void append_launch(JsonWriter* w, const Plan& plan) {
   w->key("launch").begin_object();
   w->member("llama.cpp", std::string_view(llama_server_line(plan)));
@@ -242,9 +256,14 @@ void append_result_json(hwdb::JsonWriter* writer, const Plan& plan) {
                   &plan.speed.prefill_bound);
   append_estimate(&w, "decode_tok_per_s", no_speed, plan.speed.decode_tok_per_s,
                   &plan.speed.decode_bound);
+  if (plan.scenario.workload.batch > 1 && no_speed.empty()) {
+    w.key("each_decode_tok_per_s");
+    append_estimate(&w, per_sequence(plan.speed.decode_tok_per_s, plan.scenario.workload.batch));
+  }
   append_estimate(&w, "ttft_s", no_speed, plan.speed.ttft_s);
   append_estimate(&w, "request_s", no_speed, plan.speed.request_s);
   if (!plan.speed_by_depth.empty()) append_depths(&w, plan.speed_by_depth);
+  if (!plan.speed_by_batch.empty()) append_batches(&w, plan.speed_by_batch);
   w.key("power_w").begin_object();
   append_estimate(&w, "idle", "", plan.energy.idle_w);
   append_estimate(&w, "prefill", no_speed, plan.energy.prefill_w);

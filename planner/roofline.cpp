@@ -40,8 +40,7 @@ void add_piece(const Piece& piece, const DeviceRates& device, TimeSum* sum) {
 }
 
 // Products with few tokens run at one rate, those with many at another that grows with the tokens.
-double flop_rate(const DeviceRates& device, const DeviceRates::Role& role, double tokens) {
-  const double half = device.factors->half_tokens;
+double flop_rate(const DeviceRates::Role& role, double tokens, double half) {
   return std::max(role.vector, role.matmul * tokens / (tokens + half));
 }
 
@@ -92,23 +91,23 @@ Work Work::share(double part) const {
 
 void add_work(const Work& work, const DeviceRates& device, TimeSum* sum) {
   add_piece({Kind::weights, work.weight_bytes, work.weight_flops, device.dense.read,
-             flop_rate(device, device.dense, work.tokens)},
+             flop_rate(device.dense, work.tokens, device.factors->half_tokens)},
             device, sum);
   if (work.expert_flops > 0) {
     add_piece({Kind::experts, work.expert_bytes, work.expert_flops, device.experts.read,
-               flop_rate(device, device.experts, work.expert_tokens)},
+               flop_rate(device.experts, work.expert_tokens, device.factors->expert_half_tokens)},
               device, sum);
   }
   if (work.output_flops > 0) {
     add_piece({Kind::output, work.output_bytes, work.output_flops, device.output.read,
-               flop_rate(device, device.output, work.output_tokens)},
+               flop_rate(device.output, work.output_tokens, device.factors->half_tokens)},
               device, sum);
   }
   add_piece(
       {Kind::cache, work.cache_bytes, work.attention_flops, device.cache_read, device.attention},
       device, sum);
   add_piece({Kind::activations, work.activation_bytes, 0, device.activation, 0}, device, sum);
-  const double each = device.factors->product_s;
+  const double each = device.dispatch;
   if (work.products > 0 && each > 0) {
     TimeTerm term;
     term.kind = Kind::dispatch;

@@ -188,6 +188,51 @@ TEST(Scenario, WhatIsLoadedBesideTheModel) {
   EXPECT_EQ(read(R"({"model":"m","lora":[1]})").error().code, "scenario.type");
 }
 
+TEST(Scenario, WhatBelongsToSpeed) {
+  const auto s = read(R"({"model":"m","cached_fraction":0.9,"power_limit_w":250.5,
+    "depths":[0,4096,2147483648],"speculative":{"model":"d","acceptance":0.7}})");
+  ASSERT_TRUE(s) << s.error().what;
+  EXPECT_EQ(s->workload.cached_fraction, 0.9);
+  EXPECT_EQ(s->settings.power_limit_w, 250.5);
+  EXPECT_EQ(s->depths, (std::vector<double>{0, 4096, 2147483648.0}));
+  EXPECT_EQ(s->settings.draft.acceptance, 0.7);
+  const auto plain = read(R"({"model":"m","power_limit_w":null,"depths":null,
+    "speculative":{"model":"d","acceptance":null}})");
+  ASSERT_TRUE(plain);
+  EXPECT_FALSE(plain->settings.power_limit_w);
+  EXPECT_FALSE(plain->settings.draft.acceptance);
+  EXPECT_TRUE(plain->depths.empty());
+  EXPECT_EQ(plain->workload.cached_fraction, 0);
+
+  for (const char* member :
+       {R"("cached_fraction":1.1)", R"("cached_fraction":-0.1)", R"("power_limit_w":4)",
+        R"("power_limit_w":2001)", R"("depths":[-1])", R"("depths":[2147483649])",
+        R"("speculative":{"model":"d","acceptance":1.01})"}) {
+    EXPECT_EQ(code_of(member), "scenario.range") << member;
+  }
+  for (const char* member :
+       {R"("cached_fraction":"90%")", R"("cached_fraction":null)", R"("power_limit_w":"250")",
+        R"("depths":4096)", R"("depths":["0"])", R"("depths":[0.5])",
+        R"("speculative":{"model":"d","acceptance":true})"}) {
+    EXPECT_EQ(code_of(member), "scenario.type") << member;
+  }
+  std::string many = R"("depths":[0)";
+  for (int i = 0; i < 64; ++i) many += ",0";
+  EXPECT_EQ(code_of(many + "]"), "scenario.range");
+}
+
+TEST(Scenario, ARequestNeedsWhatIsThereThePromptAndTheAnswer) {
+  Workload w;
+  w.n_prompt = 30000, w.n_gen = 800;
+  EXPECT_EQ(context_needed(w), 30976u);  // 121 x 256
+  w.cached_fraction = 0.9;
+  EXPECT_EQ(context_needed(w), 30976u) << "what is cached is in the context too";
+  w.depth = 176;
+  EXPECT_EQ(context_needed(w), 30976u);
+  w.depth = 177;
+  EXPECT_EQ(context_needed(w), 31232u);
+}
+
 TEST(Scenario, UnknownAndMissingKeys) {
   const auto unknown = read(R"({"model":"m","n_cxt":4096})");
   ASSERT_FALSE(unknown);
@@ -263,6 +308,39 @@ TEST(ResultJson, UnknownFiguresAreNullWithAReason) {
   EXPECT_EQ(*json->find("decode_tok_per_s_reason")->as_string(), "the model does not fit");
   EXPECT_EQ(json->find("memory")->find("shortfall_bytes")->as_uint64(), 5u);
   EXPECT_TRUE(json->find("launch")->is_null());
+}
+
+TEST(ResultJson, DepthsAndSequencesWhereTheyWereAsked) {
+  Plan plan = sample_plan();
+  const auto written = [&] {
+    std::string text;
+    hwdb::JsonWriter writer(&text);
+    append_result_json(&writer, plan);
+    auto json = hwdb::parse_json(text, "result");
+    EXPECT_TRUE(json) << text;
+    return std::move(*json);
+  };
+  const hwdb::Json plain = written();
+  for (const char* key : {"speed_by_depth", "speed_by_batch", "each_decode_tok_per_s"})
+    EXPECT_EQ(plain.find(key), nullptr) << key;
+  ASSERT_NE(plain.find("request_s"), nullptr);
+
+  plan.scenario.workload.batch = 4;
+  plan.speed.request_s = {1, 2, 3};
+  plan.speed_by_depth = {{.depth = 2048,
+                          .prefill_tok_per_s = {1, 2, 3, hwdb::Basis::calibrated},
+                          .decode_tok_per_s = {4, 5, 6, hwdb::Basis::assumed}}};
+  plan.speed_by_batch = {{.n_seq = 4, .decode_tok_per_s = {8, 9, 10}, .each_tok_per_s = {2, 3, 4}}};
+  const hwdb::Json full = written();
+  EXPECT_EQ(hwdb::write_json(*full.find("speed_by_depth")),
+            R"([{"depth":2048,"prefill_tok_per_s":{"low":1,"likely":2,"high":3,)"
+            R"("basis":"calibrated"},"decode_tok_per_s":{"low":4,"likely":5,"high":6,)"
+            R"("basis":"assumed"}}])");
+  const hwdb::Json& batch = full.find("speed_by_batch")->as_array()->front();
+  EXPECT_EQ(batch.find("n_seq")->as_uint64(), 4u);
+  EXPECT_EQ(batch.find("each_tok_per_s")->find("likely")->as_double(), 3);
+  EXPECT_EQ(full.find("request_s")->find("high")->as_double(), 3);
+  EXPECT_EQ(full.find("each_decode_tok_per_s")->find("likely")->as_double(), 11.4167);
 }
 
 TEST(ResultJson, SixDigits) {

@@ -98,6 +98,11 @@ double measured_seconds(const SpeedComparison& one) {
   return one.seconds * (1 + one.error());
 }
 
+/// Standard deviation of what the repetitions took.
+double noise_seconds(const SpeedComparison& one) {
+  return measured_seconds(one) * one.reading.deviation / one.reading.tok_per_s;
+}
+
 std::string percent(double share) {
   return fmt::format("{:+.0f} %", share * 100);
 }
@@ -181,7 +186,11 @@ std::optional<std::string> depth_sentence(const Group& group, std::string_view w
   if (deep->reading.depth == shallow->reading.depth) return std::nullopt;
   const double predicted = deep->seconds - shallow->seconds;
   const double measured = measured_seconds(*deep) - measured_seconds(*shallow);
-  if (std::fabs(measured - predicted) <= tolerance * measured_seconds(*deep)) return std::nullopt;
+  // Repetitions that differ by as much tell nothing.
+  const double noise = 2 * (noise_seconds(*deep) + noise_seconds(*shallow));
+  if (std::fabs(measured - predicted) <= std::max(tolerance * measured_seconds(*deep), noise)) {
+    return std::nullopt;
+  }
   std::string text = fmt::format(
       "{}: the error changes with depth ({} at {}, {} at {}), which speaks of attention and the "
       "cache",

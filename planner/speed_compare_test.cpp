@@ -148,9 +148,9 @@ TEST(SpeedCompare, PredictsWhatWasMeasured) {
   EXPECT_FALSE(bench.of(decode(1.13 * right)).inside_band());
   EXPECT_FALSE(bench.of(decode(0.74 * right)).inside_band());
   // Behind 100000 tokens: 512 MB more to read.
-  EXPECT_NEAR(bench.of(decode(500, 100'000)).predicted.likely / 0.8e12 *
-                  (1.05e9 + 100'001 * 5120.0),
-              1, 1e-5);
+  EXPECT_NEAR(
+      bench.of(decode(500, 100'000)).predicted.likely / 0.8e12 * (1.05e9 + 100'001 * 5120.0), 1,
+      1e-5);
 }
 
 TEST(SpeedCompare, SecondsAreTheSumOfTheTerms) {

@@ -103,6 +103,7 @@ void add_decode_attention(const PlanBasis& basis, std::uint32_t first, std::uint
   const LayerSums &a = basis.sums[first], &b = basis.sums[last];
   work->cache_bytes = basis.batch * (b.cache_read - a.cache_read);
   work->attention_flops = basis.batch * (b.decode_attention_flops - a.decode_attention_flops);
+  work->activation_bytes += basis.batch * (b.decode_scores - a.decode_scores);
 }
 
 void add_hand_over(const PlanBasis& basis, double times, double tokens, double bytes_per_s,
@@ -337,17 +338,20 @@ TimeSum prefill_pass(const PlanBasis& basis, const Placement& placement,
   double stage = 0;
   const TimeSum one =
       prefill_micro_batch(basis, placement, size, terms ? &part_terms : nullptr, &stage);
-  // With all layers on several GPUs the micro-batches follow each other through the pipeline.
+  // With all layers on several GPUs the micro-batches of a batch follow each other through the
+  // pipeline, which runs empty before the next batch.
   const bool pipelined = placement.layers_on_gpu.size() > 1 && stage > 0 && stage < one.seconds() &&
                          first_gpu_block(basis, placement) == 0 && placement.n_cpu_moe == 0 &&
                          !basis.settings->kv_on_host && !any_moved_to_host(basis);
-  sum.add(one, pipelined ? 1 + (full - 1) * stage / one.seconds() : full);
+  const double in_batch = std::max(1.0, std::floor(basis.settings->n_batch / size));
+  const double fills = std::ceil(full / in_batch);
+  sum.add(one, pipelined ? fills + (full - fills) * stage / one.seconds() : full);
   if (rest > 0) {
     part_terms.clear();
     double rest_stage = 0;
     const TimeSum last =
         prefill_micro_batch(basis, placement, rest, terms ? &part_terms : nullptr, &rest_stage);
-    sum.add(last, pipelined ? rest_stage / last.seconds() : 1);
+    sum.add(last, pipelined && full > 0 ? rest_stage / last.seconds() : 1);
   }
   // Attention of all new tokens; what it reads from the cache is small against its arithmetic.
   const std::uint32_t first_on_gpu = first_gpu_block(basis, placement);
@@ -356,6 +360,8 @@ TimeSum prefill_pass(const PlanBasis& basis, const Placement& placement,
     Work work;
     work.attention_flops =
         part * (basis.sums[to].prefill_attention_flops - basis.sums[from].prefill_attention_flops);
+    work.activation_bytes =
+        part * (basis.sums[to].prefill_scores - basis.sums[from].prefill_scores);
     add_work(work, device, &sum);
   };
   const AttentionPlace where = attention_place(basis, placement);

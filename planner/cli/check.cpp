@@ -25,10 +25,11 @@ struct Word {
   T value;
 };
 constexpr std::array kFigures = {
-    Word<Figure>{"decode", Figure::decode}, Word<Figure>{"prefill", Figure::prefill},
-    Word<Figure>{"ttft", Figure::ttft},     Word<Figure>{"cost", Figure::cost},
-    Word<Figure>{"watts", Figure::watts},   Word<Figure>{"ctx", Figure::ctx},
-    Word<Figure>{"size", Figure::size},     Word<Figure>{"fits", Figure::fits},
+    Word<Figure>{"decode", Figure::decode},   Word<Figure>{"prefill", Figure::prefill},
+    Word<Figure>{"ttft", Figure::ttft},       Word<Figure>{"cost", Figure::cost},
+    Word<Figure>{"watts", Figure::watts},     Word<Figure>{"ctx", Figure::ctx},
+    Word<Figure>{"size", Figure::size},       Word<Figure>{"fits", Figure::fits},
+    Word<Figure>{"request", Figure::request},
 };
 // Longer signs first: "<" would match the start of "<=".
 constexpr std::array kCompares = {
@@ -76,6 +77,8 @@ std::optional<double> figure_of(const planner::Plan& plan, Figure figure) {
       return if_known(speed, plan.speed.prefill_tok_per_s.likely);
     case Figure::ttft:
       return if_known(speed, plan.speed.ttft_s.likely);
+    case Figure::request:
+      return if_known(speed, plan.speed.request_s.likely);
     case Figure::cost:
       return if_known(speed && !plan.cost.tariff_id.empty(), plan.cost.cost_per_month.likely);
     case Figure::watts:
@@ -103,7 +106,8 @@ hwdb::Result<CheckTerm> parse_term(std::string_view text) {
   const std::size_t sign = text.find_first_of("<>=");
   const auto figure = std::ranges::find(kFigures, text.substr(0, sign), &Word<Figure>::text);
   if (sign == std::string_view::npos || figure == kFigures.end()) {
-    return bad("expected decode, prefill, ttft, cost, watts, ctx, size or fits and a limit");
+    return bad(
+        "expected decode, prefill, ttft, request, cost, watts, ctx, size or fits and a limit");
   }
   term.figure = figure->value;
   std::string_view rest = text.substr(sign);
@@ -151,6 +155,7 @@ std::string have_text(const planner::Plan& plan, Figure figure, double value) {
     case Figure::prefill:
       return report::short_number(value) + " tok/s";
     case Figure::ttft:
+    case Figure::request:
       return report::seconds_text(value);
     case Figure::cost:
       return fmt::format("{} {}", report::money_text(value), plan.cost.currency);

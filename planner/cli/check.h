@@ -12,7 +12,7 @@ namespace cli {
 
 /// One demand of --check.
 struct CheckTerm {
-  enum class Figure { decode, prefill, ttft, cost, watts, ctx, size, fits };
+  enum class Figure { decode, prefill, ttft, request, cost, watts, ctx, size, fits };
   enum class Compare { less_equal, greater_equal, less, greater, equal };
   Figure figure = Figure::decode;
   Compare compare = Compare::greater_equal;

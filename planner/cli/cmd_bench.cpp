@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: MIT
 #include <fmt/format.h>
 
-#include <array>
-#include <ctime>
 #include <optional>
 
 #include "engine/cpu/isa.h"
@@ -13,22 +11,15 @@
 #include "planner/cli/engine_session.h"
 #include "planner/cli/load_watch.h"
 #include "planner/cli/progress.h"
+#include "planner/cli/speed_report.h"
+#include "planner/cli/utc_time.h"
+#include "planner/cli/version.h"
 #include "planner/report/figures.h"
 
 namespace cli {
 namespace {
 
 constexpr int kInterrupted = 130;
-
-/// "2026-11-20T17:13:58Z"
-std::string utc_now() {
-  const std::time_t now = std::time(nullptr);
-  std::tm utc{};
-  ::gmtime_r(&now, &utc);
-  std::array<char, 32> text{};
-  return std::string(text.data(),
-                     std::strftime(text.data(), text.size(), "%Y-%m-%dT%H:%M:%SZ", &utc));
-}
 
 /// Runs the tests of one model one after the other.
 class ModelBench {
@@ -93,11 +84,81 @@ report::Section head_section(const std::vector<BenchRow>& rows, const BenchMachi
   return head;
 }
 
+// What a speed may differ by before a term is looked for.
+constexpr double kPlanTolerance = 0.05;
+
+/// A row as a reading; absent for a prompt and an answer timed as one.
+std::optional<hwdb::SpeedReading> reading_of(const BenchRow& row, const BenchMachine& machine) {
+  const engine::BenchTest& test = row.what.test;
+  if (test.n_prompt > 0 && test.n_gen > 0) return std::nullopt;
+  const BenchFigures figures = figures_of(row, machine);
+  hwdb::SpeedReading reading;
+  reading.source = hwdb::SpeedReading::Source::engine;
+  reading.test =
+      test.n_gen > 0 ? hwdb::SpeedReading::Test::decode : hwdb::SpeedReading::Test::prefill;
+  reading.where = reading.model = row.path;
+  reading.runtime = "tokwatt";
+  reading.build = kVersion;
+  reading.measured_at = row.test_time;
+  reading.model_bytes = row.model_bytes;
+  reading.n_params = row.n_params;
+  reading.backend = "cpu";
+  reading.n_prompt = test.n_prompt;
+  reading.n_gen = test.n_gen;
+  reading.depth = test.n_depth;
+  reading.batch = test.n_seq;
+  reading.n_batch = test.n_batch;
+  reading.n_ubatch = row.what.n_ubatch;
+  reading.n_threads = row.what.n_threads;
+  reading.flash_attn = true;
+  reading.cache_type_k = row.what.type_k;
+  reading.cache_type_v = row.what.type_v;
+  reading.samples = figures.tok_per_s;
+  reading.tok_per_s = figures.median;
+  reading.deviation = figures.deviation;
+  return reading;
+}
+
+/// What the plan of each file on this machine predicts for its rows.
+hwdb::Result<report::Section> plan_section(Session& session, const std::vector<BenchRow>& rows,
+                                           const BenchMachine& machine) {
+  auto here = session.machine("this");
+  if (!here) return here.error();
+  const planner::BatchSources sources = session.sources();
+  std::span<const planner::Calibration> calibrations;
+  if (sources.calibrations) calibrations = sources.calibrations(**here);
+  std::vector<planner::SpeedComparison> comparisons;
+  std::shared_ptr<const planner::ResolvedModel> model;
+  std::string path;
+  for (const BenchRow& row : rows) {
+    const auto reading = reading_of(row, machine);
+    if (!reading) continue;
+    if (!model || path != row.path) {
+      auto found = session.model(row.path, "");
+      if (!found) return found.error();
+      model = std::move(*found);
+      path = row.path;
+    }
+    auto compared = planner::compare_speed(*reading, session.scenario(model->name), *model, **here,
+                                           &session.assumptions(), calibrations);
+    if (!compared) return compared.error();
+    compared->reading.quant = model->costs.quant;
+    comparisons.push_back(std::move(*compared));
+  }
+  return speed_section(comparisons, kPlanTolerance);
+}
+
 }  // namespace
 
 hwdb::Result<Outcome> cmd_bench(Session& session) {
   const Options& options = session.options();
   EngineSession engine(session);
+  if (options.against_plan && !options.bench.as_llama_bench.empty()) {
+    return hwdb::Error{
+        "usage.arguments",
+        "--against-plan is part of the report, and -o asks for llama-bench's document", "",
+        "take --format in place of -o"};
+  }
   auto cases = bench_cases(options.bench, engine.default_threads());
   if (!cases) return cases.error();
   for (const BenchCase& one : *cases) {
@@ -163,6 +224,11 @@ hwdb::Result<Outcome> cmd_bench(Session& session) {
   if (!machine.bandwidth || machine.bandwidth->basis != hwdb::Basis::measured)
     facts.notes.emplace_back("the share of the memory's bandwidth needs tokwatt probe --measure");
   outcome.report->sections.push_back(std::move(table));
+  if (options.against_plan) {
+    auto plan = plan_section(session, rows, machine);
+    if (!plan) return plan.error();
+    outcome.report->sections.push_back(std::move(*plan));
+  }
   outcome.report->sections.push_back(std::move(facts));
   return outcome;
 }

@@ -7,6 +7,7 @@
 #include "planner/cli/check.h"
 #include "planner/cli/commands.h"
 #include "planner/cli/describe.h"
+#include "planner/cli/speed_sections.h"
 #include "planner/fit.h"
 #include "planner/launch.h"
 #include "planner/report/figures.h"
@@ -51,9 +52,10 @@ class Evidence {
   }
 
  private:
-  /// There are fewer tables of scores for a use than letters.
+  /// Capitals: small ones say what a figure rests on. There are fewer tables of scores than
+  /// letters.
   static char letter(std::size_t index) {
-    return static_cast<char>('a' + std::min<std::size_t>(index, 25));
+    return static_cast<char>('A' + std::min<std::size_t>(index, 25));
   }
   std::vector<std::string> texts_;
 };
@@ -69,14 +71,10 @@ report::Table fit_table(const planner::FitResult& result, std::size_t top, Evide
       {.key = "file_size_bytes", .title = "size", .unit = "GiB"},
       {.key = "fits", .title = "where", .align = Align::left},
       {.key = "max_n_ctx", .title = "ctx", .unit = "max", .priority = 2},
-      {.key = "prefill_tok_per_s",
-       .title = "prefill",
-       .unit = "tok/s",
-       .priority = 1,
-       .estimate = true},
-      {.key = "decode_tok_per_s", .title = "decode", .unit = "tok/s", .estimate = true},
-      {.title = "90 %", .unit = "band", .priority = 3},
-      {.key = "decode_power_w", .title = "draw", .unit = "W", .priority = 4, .estimate = true},
+  };
+  add_speed_columns(&table);
+  const std::vector<report::Column> behind = {
+      {.key = "decode_power_w", .title = "draw", .unit = "W", .priority = 5, .estimate = true},
       {.key = "cost_per_month",
        .title = "month",
        .unit = currency,
@@ -91,36 +89,35 @@ report::Table fit_table(const planner::FitResult& result, std::size_t top, Evide
       {.key = "context_credit"},
       {.key = "rank_product"},
   };
+  table.columns.insert(table.columns.end(), behind.begin(), behind.end());
   for (std::size_t i = 0; i < std::min(top, result.rows.size()); ++i) {
     const planner::FitRow& row = result.rows[i];
     const planner::Plan& plan = row.plan;
-    const planner::Estimate& decode = plan.speed.decode_tok_per_s;
-    table.rows.push_back({
+    std::vector<Cell>& cells = table.rows.emplace_back();
+    cells = {
         report::count_cell(i + 1),
         Cell(row.model->id, row.model->id, report::Tone::strong),
         Cell(row.quantization_aware ? row.quant + " QAT" : row.quant, row.quant),
         Cell(fmt::format("{:.1f}", plan.file_size.as_double() / hwdb::kGiB), plan.file_size.value),
         report::fits_cell(plan.memory.fits),
         report::context_cell(plan.max_ctx),
-        report::estimate_cell(plan.speed.prefill_tok_per_s),
-        report::estimate_cell(decode),
-        report::band_text(decode),
-        report::estimate_cell(plan.energy.decode_w),
-        Cell(
-            plan.cost.tariff_id.empty() ? "-" : report::money_text(plan.cost.cost_per_month.likely),
-            report::estimate_json(plan.cost.cost_per_month)),
-        row.quality.percentile ? Cell(fmt::format("{:.0f} {}", 100 * *row.quality.percentile,
-                                                  evidence->letter_of(row.quality)),
-                                      *row.quality.percentile)
-                               : Cell("none"),
-        row.quality.percentile ? Cell("", row.quality.benchmark) : Cell(""),
-        Cell("", row.quality.percentile ? hwdb::Json(row.quality.score) : hwdb::Json()),
-        Cell("", row.quality.source),
-        Cell("", row.quant_loss),
-        Cell("", row.speed_credit),
-        Cell("", row.context_credit),
-        Cell("", row.rank),
-    });
+    };
+    add_speed_cells(plan, &cells);
+    const bool scored = row.quality.percentile.has_value();
+    cells.insert(
+        cells.end(),
+        {report::estimate_cell(plan.energy.decode_w),
+         Cell(plan.cost.tariff_id.empty() ? "-"
+                                          : report::money_text(plan.cost.cost_per_month.likely),
+              report::estimate_json(plan.cost.cost_per_month)),
+         scored ? Cell(fmt::format("{:.0f} {}", 100 * *row.quality.percentile,
+                                   evidence->letter_of(row.quality)),
+                       *row.quality.percentile)
+                : Cell("none"),
+         scored ? Cell("", row.quality.benchmark) : Cell(""),
+         Cell("", scored ? hwdb::Json(row.quality.score) : hwdb::Json()),
+         Cell("", row.quality.source), Cell("", row.quant_loss), Cell("", row.speed_credit),
+         Cell("", row.context_credit), Cell("", row.rank)});
   }
   return table;
 }
@@ -243,6 +240,12 @@ hwdb::Result<Outcome> cmd_fit(Session& session) {
            ? ""
            : fmt::format(", {} cannot rank among these", result.not_evaluated)) +
           (result.not_sized == 0 ? "" : fmt::format(", {} cannot be sized", result.not_sized))));
+  if (!result.rows.empty() && !options.quiet) {
+    std::vector<hwdb::Basis> used;
+    for (std::size_t i = 0; i < shown; ++i)
+      used.push_back(result.rows[i].plan.speed.decode_tok_per_s.basis);
+    tail.sentences.emplace_back(speed_columns_words(options.workload, used));
+  }
   if (!brief) {
     tail.sentences.emplace_back(fmt::format(
         "Score: place among published results, 100 is best; {} models have none for {} and stand "

@@ -371,14 +371,68 @@ Table list_systems(const hwdb::Catalog& catalog, const Filter& filter) {
   return table;
 }
 
+/// How far predictions lay from published speeds of devices that were left out of the fit.
+Table list_accuracy(const hwdb::Catalog& catalog, const Filter& filter) {
+  Table table;
+  table.columns = {
+      {.key = "id", .title = {}},
+      {.key = "phase", .title = "phase", .align = Align::left},
+      {.key = "situation", .title = "of", .align = Align::left},
+      {.key = "backend", .title = "on", .align = Align::left},
+      {.key = "rows", .title = {}},
+      {.key = "devices", .title = {}},
+      {.title = "rows of", .unit = "devices", .priority = 2},
+      {.key = "median_error", .title = "error", .unit = "median"},
+      {.key = "p90_error", .title = "error", .unit = "9 in 10"},
+      {.key = "device_median_error", .title = "error", .unit = "device", .priority = 1},
+      {.key = "low", .title = {}},
+      {.key = "high", .title = {}},
+      {.title = "90 % band"},
+      {.key = "coverage", .title = "held", .priority = 3},
+      {.key = "naive_median_error", .title = "naive", .unit = "median", .priority = 4},
+      {.key = "naive_p90_error", .title = "naive", .unit = "9 in 10", .priority = 4},
+  };
+  add_origin_columns(&table);
+  const auto percent = [](double share) { return Cell(report::percent_text(share), share); };
+  const auto percent_or_none = [&](const std::optional<double>& share) {
+    return share ? percent(*share) : Cell("-");
+  };
+  const auto word = [](const std::string& text) {
+    return Cell(text.empty() ? "any" : text, Json(text));
+  };
+  for (const hwdb::SpeedAccuracyRow& row : catalog.speed_accuracy()) {
+    if (!filter.matches({row.id, row.phase, row.backend, row.situation})) continue;
+    auto& out = table.rows.emplace_back();
+    out = {row.id,
+           row.phase,
+           word(row.situation),
+           word(row.backend),
+           report::count_cell(row.rows),
+           report::count_cell(row.devices),
+           fmt::format("{}/{}", row.rows, row.devices),
+           percent(row.median_error),
+           percent(row.p90_error),
+           percent(row.device_median_error),
+           Cell("", row.low),
+           Cell("", row.high),
+           fmt::format("{:.2f}-{:.2f}", row.low, row.high),
+           percent(row.coverage),
+           percent_or_none(row.naive_median_error),
+           percent_or_none(row.naive_p90_error)};
+    add_origin_cells(RowCells(row.origin), &out);
+  }
+  return table;
+}
+
 struct Named {
   std::string_view name;
   Table (*list)(const hwdb::Catalog&, const Filter&);
 };
+constexpr std::string_view kAccuracy = "accuracy";
 constexpr std::array kTables = {
     Named{"gpus", list_gpus},     Named{"cpus", list_cpus},       Named{"models", list_models},
     Named{"quants", list_quants}, Named{"apis", list_apis},       Named{"tariffs", list_tariffs},
-    Named{"links", list_links},   Named{"systems", list_systems},
+    Named{"links", list_links},   Named{"systems", list_systems}, Named{kAccuracy, list_accuracy},
 };
 constexpr std::string_view kMachines = "machines";
 
@@ -431,17 +485,29 @@ hwdb::Result<Outcome> cmd_list(Session& session) {
   for (const auto& row : table.rows) {
     doubts |= std::ranges::any_of(row, [](const Cell& cell) { return cell.text.ends_with('?'); });
   }
-  if (rows == 0) {
+  if (rows == 0 && what == kAccuracy && filter_text.empty()) {
+    section.sentences.emplace_back(
+        "No table of accuracy is shipped: how far predicted speeds are off has not been judged.");
+  } else if (rows == 0) {
     section.sentences.emplace_back(filter_text.empty()
                                        ? fmt::format("No {}.", what)
                                        : fmt::format("No {} match \"{}\".", what, filter_text));
+  } else if (what == kAccuracy) {
+    section.sentences.emplace_back(
+        "Predicted speeds against published ones, each device left out of the fit that predicts "
+        "it. Error: of one row in two, of nine in ten, and of a typical device. Band: "
+        "measured over predicted, and the share of rows that it held. Naive: "
+        "bandwidth / bytes x one constant on the same rows.");
   }
   section.tables.push_back(std::move(table));
   outcome.report->sections.push_back(std::move(section));
   if (!session.options().quiet && rows > 0) {
     report::Section tail;
     tail.sentences.push_back(
-        {fmt::format("{} {}{}", rows, rows == 1 ? what.substr(0, what.size() - 1) : what,
+        {fmt::format("{} {}{}", rows,
+                     what == kAccuracy ? (rows == 1 ? "row" : "rows")
+                     : rows == 1       ? what.substr(0, what.size() - 1)
+                                       : what,
                      doubts ? "; ? marks a figure that nobody found in a source" : ""),
          Json(), report::Tone::dim});
     outcome.report->sections.push_back(std::move(tail));

@@ -7,6 +7,7 @@
 #include "planner/cli/check.h"
 #include "planner/cli/commands.h"
 #include "planner/cli/plan_report.h"
+#include "planner/cli/speed_sections.h"
 #include "planner/headroom.h"
 #include "planner/report/figures.h"
 #include "planner/result_json.h"
@@ -40,19 +41,39 @@ report::Section alternatives_section(const std::vector<Alternative>& alternative
   return section;
 }
 
-/// How far each setting could go: on the GPU with margin, without it, and with RAM.
-void add_headroom(Session& session, const hwdb::ModelCosts& costs, const hwdb::Machine& machine,
-                  const planner::Attachments* attachments, planner::Plan* plan) {
-  const planner::Scenario& scenario = plan->scenario;
-  planner::ComputeMemo memo(costs.shape);
+/// The inputs that a plan was made from, for asking on from it.
+planner::PlanInputs inputs_of(Session& session, const hwdb::ModelCosts& costs,
+                              const hwdb::Machine& machine, const planner::Attachments* attachments,
+                              const planner::Plan& plan) {
   planner::PlanInputs inputs;
   inputs.model = &costs;
   inputs.machine = &machine;
-  inputs.settings = scenario.settings;
-  inputs.workload = scenario.workload;
+  inputs.settings = plan.scenario.settings;
+  inputs.workload = plan.scenario.workload;
   inputs.assumptions = &session.assumptions();
-  inputs.compute_memo = &memo;
   inputs.attachments = attachments;
+  return inputs;
+}
+
+/// What several sequences get together, where several were asked for.
+hwdb::Status add_batches(const planner::PlanInputs& inputs, planner::Plan* plan) {
+  const planner::Workload& workload = plan->scenario.workload;
+  const std::uint32_t most = std::max(workload.batch, plan->scenario.settings.n_seq);
+  const bool asked = most > 1 || workload.users > 1;
+  if (!asked || !plan->speed_known || plan->memory.fits == planner::Fits::no) return hwdb::Ok{};
+  auto speeds = planner::speed_at_batches(inputs, plan->placement, batches_up_to(most));
+  if (!speeds) return speeds.error();
+  plan->speed_by_batch = std::move(*speeds);
+  return hwdb::Ok{};
+}
+
+/// How far each setting could go: on the GPU with margin, without it, and with RAM.
+void add_headroom(Session& session, planner::PlanInputs inputs, planner::Plan* plan) {
+  const planner::Scenario& scenario = plan->scenario;
+  const hwdb::Machine& machine = *inputs.machine;
+  const hwdb::ModelCosts& costs = *inputs.model;
+  planner::ComputeMemo memo(costs.shape);
+  inputs.compute_memo = &memo;
   std::vector<const hwdb::PresetRow*> rows;
   for (const hwdb::PresetRow& row : session.catalog().presets())
     if (row.bpw_llama_3_1_8b) rows.push_back(&row);
@@ -76,7 +97,8 @@ void add_headroom(Session& session, const hwdb::ModelCosts& costs, const hwdb::M
 
 hwdb::Result<Outcome> cmd_plan(Session& session) {
   const Options& options = session.options();
-  const planner::Scenario scenario = session.scenario(options.arguments.front());
+  planner::Scenario scenario = session.scenario(options.arguments.front());
+  scenario.depths = planner::depths_of_context(scenario.settings);
   std::vector<CheckTerm> terms;
   if (!options.check.empty()) {
     auto parsed = parse_check(options.check);
@@ -100,7 +122,10 @@ hwdb::Result<Outcome> cmd_plan(Session& session) {
                                      nullptr, nullptr, attached);
   if (!plan) return plan.error();
 
-  add_headroom(session, (*model)->costs, **machine, attached, &*plan);
+  const planner::PlanInputs inputs =
+      inputs_of(session, (*model)->costs, **machine, attached, *plan);
+  if (auto status = add_batches(inputs, &*plan); !status) return status.error();
+  add_headroom(session, inputs, &*plan);
 
   Outcome outcome;
   if (!terms.empty()) {

@@ -4,6 +4,7 @@
 #include "planner/cli/commands.h"
 #include "planner/cli/describe.h"
 #include "planner/cli/quants_measure.h"
+#include "planner/cli/speed_sections.h"
 #include "planner/fit.h"
 #include "planner/report/figures.h"
 
@@ -68,38 +69,44 @@ hwdb::Result<Outcome> cmd_quants(Session& session) {
       {.key = "file_size_bytes", .title = "file", .unit = "GiB"},
       {.key = "fits", .title = "fits", .align = Align::left},
       {.key = "max_n_ctx", .title = "ctx", .unit = "max", .priority = 2},
-      {.key = "decode_tok_per_s", .title = "decode", .unit = "tok/s", .estimate = true},
-      {.title = "90 %", .unit = "band", .priority = 3},
+  };
+  add_speed_columns(&table);
+  const std::vector<report::Column> behind = {
       {.key = "loss", .title = "loss"},
-      {.key = "loss_kind", .title = "as", .align = Align::left, .priority = 1},
-      {.key = "pareto", .title = "best of its size", .align = Align::left, .priority = 4},
+      {.key = "loss_kind", .title = "as", .align = Align::left},
+      {.key = "pareto", .title = {}},
       {.key = "loss_source", .title = "source", .align = Align::left, .priority = 5},
       {.key = "loss_of_this_model"},
   };
+  table.columns.insert(table.columns.end(), behind.begin(), behind.end());
   table.columns[1].title = " ";
   std::string reason;
   bool borrowed = false;
+  std::vector<hwdb::Basis> used;
   for (const planner::QuantRow& row : *rows) {
     const planner::Plan& plan = row.plan;
-    const bool speed = plan.speed_known && plan.memory.fits != planner::Fits::no;
     if (row.recommended) reason = row.reason;
     borrowed |= row.loss.has_value() && !row.loss_of_this_model;
-    table.rows.push_back({
+    std::vector<Cell>& cells = table.rows.emplace_back();
+    cells = {
         Cell("", row.recommended),
-        Cell(row.recommended ? ">" : "", hwdb::Json(), Tone::good),
+        Cell(row.recommended ? ">"
+             : row.pareto    ? "+"
+                             : "",
+             hwdb::Json(), Tone::good),
         Cell(row.quant, row.quant, row.recommended ? Tone::good : Tone::plain),
         Cell(fmt::format("{:.2f}", row.bits_per_weight), row.bits_per_weight),
         Cell(fmt::format("{:.1f}", plan.file_size.as_double() / hwdb::kGiB), plan.file_size.value),
         report::fits_cell(plan.memory.fits),
         report::context_cell(plan.max_ctx),
-        speed ? report::estimate_cell(plan.speed.decode_tok_per_s) : Cell("-"),
-        speed ? Cell(report::band_text(plan.speed.decode_tok_per_s)) : Cell(""),
-        Cell(loss_text(row), row.loss ? hwdb::Json(*row.loss) : hwdb::Json()),
-        row.loss_kind,
-        Cell(row.pareto ? "yes" : "", row.pareto),
-        row.loss_source,
-        Cell("", row.loss_of_this_model),
-    });
+    };
+    add_speed_cells(plan, &cells);
+    if (plan.speed_known && plan.memory.fits != planner::Fits::no)
+      used.push_back(plan.speed.decode_tok_per_s.basis);
+    cells.insert(cells.end(),
+                 {Cell(loss_text(row), row.loss ? hwdb::Json(*row.loss) : hwdb::Json()),
+                  Cell(row.loss_kind == "perplexity" ? "ppl" : row.loss_kind, row.loss_kind),
+                  Cell("", row.pareto), Cell(row.loss_source), Cell("", row.loss_of_this_model)});
   }
   head.tables.push_back(std::move(table));
   report.sections.push_back(std::move(head));
@@ -108,6 +115,10 @@ hwdb::Result<Outcome> cmd_quants(Session& session) {
       {reason.empty() ? std::string("None of them fits this machine.") : "Take " + reason,
        hwdb::Json(), reason.empty() ? Tone::bad : Tone::good});
   tail.lines.push_back({"recommendation", "", Cell("", reason)});
+  if (!used.empty() && !options.quiet)
+    tail.sentences.emplace_back(speed_columns_words(scenario.workload, used) +
+                                " Loss: KLD, or the logarithm of the perplexity ratio (ppl).");
+  if (!options.quiet) tail.notes.emplace_back("+ nothing smaller or faster loses as little");
   if (borrowed) tail.notes.emplace_back("* measured on another model, named in the source");
   report.sections.push_back(std::move(tail));
   return outcome;

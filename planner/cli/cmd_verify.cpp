@@ -1,17 +1,16 @@
 // SPDX-License-Identifier: MIT
 #include <fmt/format.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <set>
 
-#include "hwdb/model_stores.h"
-#include "hwdb/quant_name.h"
 #include "planner/batch.h"
 #include "planner/cli/commands.h"
 #include "planner/cli/flag_table.h"
+#include "planner/cli/verify_lookup.h"
 #include "planner/cli/verify_report.h"
+#include "planner/cli/verify_speed.h"
 #include "planner/rig/rig.h"
 #include "planner/verify.h"
 #include "probes/runtime/live_runtime.h"
@@ -29,17 +28,8 @@ using ModelPointer = std::shared_ptr<const planner::ResolvedModel>;
 
 constexpr double kUsualTolerance = 0.03;
 
-bool is_file(const std::string& path) {
-  struct stat info {};
-  return ::stat(path.c_str(), &info) == 0 && S_ISREG(info.st_mode);
-}
-
 bool is_url(const std::string& text) {
   return text.find("://") != std::string::npos;
-}
-
-bool is_given(const Options& options, std::string_view flag) {
-  return std::ranges::any_of(options.given, [&](const auto& given) { return given.first == flag; });
 }
 
 Result<RuntimeReport> read_report(const std::string& source) {
@@ -48,64 +38,14 @@ Result<RuntimeReport> read_report(const std::string& source) {
   return probes::read_log_file(source);
 }
 
-/// The file that the report names, as it is found from here or from the log's folder; "" when it
-/// is not here.
-std::string file_of(const RuntimeLoad& load, const std::string& source) {
-  if (load.path.empty()) return {};
-  const auto as_path = [](const std::string& path) {
-    return path.find('/') == std::string::npos ? "./" + path : path;
-  };
-  if (is_file(load.path)) return as_path(load.path);
-  const std::size_t slash = source.find_last_of('/');
-  if (load.path.starts_with('/') || is_url(source) || slash == std::string::npos) return {};
-  const std::string beside = source.substr(0, slash + 1) + load.path;
-  return is_file(beside) ? as_path(beside) : std::string();
-}
-
-/// A catalogue name in what the report calls the model: "Meta Llama 3.1 8B Instruct", or the file's
-/// name without its preset and shard.
-Result<ModelPointer> catalogue_model(Session& session, const RuntimeLoad& load) {
-  std::string quant = hwdb::preset_of_file_type(load.file_type);
-  if (quant.empty()) quant = hwdb::preset_in_file_name(load.path);
-  if (session.options().quant) quant = *session.options().quant;
-  std::string file = load.path.substr(load.path.find_last_of("/\\") + 1);
-  const std::string preset = hwdb::preset_in_file_name(file);
-  file = file.substr(0, file.rfind("-00001-of-"));
-  if (file.ends_with(".gguf")) file.resize(file.size() - 5);
-  if (!preset.empty() && file.size() > preset.size()) file.resize(file.size() - preset.size() - 1);
-  for (const std::string& name : {file, load.name}) {
-    if (name.empty()) continue;
-    const auto row = session.catalog().find_model(name);
-    if (!row) continue;
-    const std::string& architecture = (*row)->shape.architecture;
-    if (!load.architecture.empty() && architecture != load.architecture) continue;
-    return session.model((*row)->id, quant);
-  }
-  return Error{"name.unknown",
-               fmt::format("its model{} is neither a file here nor in the catalogue",
-                           load.name.empty() ? "" : fmt::format(" (\"{}\")", load.name)),
-               session.options().arguments.front(), "name it with --model"};
-}
-
 Result<ModelPointer> find_model(Session& session, const RuntimeReport& report) {
-  const Options& options = session.options();
+  const std::string& source = session.options().arguments.front();
   const RuntimeLoad* load = report.main_load();
-  if (!options.model_filter.empty()) {
-    std::string quant = options.quant.value_or("");
-    if (quant.empty() && load != nullptr) quant = hwdb::preset_of_file_type(load->file_type);
-    return session.model(options.model_filter, quant);
+  if (load == nullptr && session.options().model_filter.empty()) {
+    return Error{"name.unknown", "it does not say which model ran", source, "name it with --model"};
   }
-  if (load == nullptr) {
-    return Error{"name.unknown", "it does not say which model ran", options.arguments.front(),
-                 "name it with --model"};
-  }
-  if (const std::string file = file_of(*load, options.arguments.front()); !file.empty()) {
-    return session.model(file, "");
-  }
-  if (report.source == RuntimeReport::Source::ollama) {
-    if (auto stored = session.model("ollama:" + load->name, "")) return stored;
-  }
-  return catalogue_model(session, *load);
+  return find_runtime_model(session, load != nullptr ? *load : RuntimeLoad{}, "", source,
+                            report.source == RuntimeReport::Source::ollama);
 }
 
 /// The runtime's names of the GPUs that hold something, and what it says they are.
@@ -185,6 +125,7 @@ Result<MachinePointer> find_machine(Session& session, const RuntimeReport& repor
 
 Result<Outcome> cmd_verify(Session& session) {
   const Options& options = session.options();
+  if (options.speed) return verify_speed(session);
   const std::string& source = options.arguments.front();
   auto report = read_report(source);
   if (!report) return report.error();

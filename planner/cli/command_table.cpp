@@ -32,7 +32,7 @@ constexpr std::array kInspectExamples = {
 };
 constexpr std::array kListExamples = {
     Examples("tokwatt list gpus 4090        tables: gpus cpus models quants tariffs"),
-    Examples("                              apis links systems machines"),
+    Examples("                              apis links systems accuracy machines"),
     Examples("tokwatt list models qwen"),
     Examples("tokwatt list tariffs --format csv"),
 };
@@ -50,6 +50,9 @@ constexpr std::array kVerifyExamples = {
     Examples("tokwatt verify http://127.0.0.1:8080"),
     Examples("tokwatt verify server.log --model llama-3.1-8b --on \"RTX 4090\" --tolerance 3%"),
     Examples("llama-server -m model.gguf -lv 4 2>&1 | tee server.log    the log it needs"),
+    Examples("tokwatt verify --speed http://127.0.0.1:8080    sends prompts and times the answers"),
+    Examples("tokwatt verify --speed http://127.0.0.1:8000/v1 --model model.gguf    any such stream"),
+    Examples("tokwatt verify --speed llama-bench.json --tolerance 10%"),
 };
 constexpr std::array kProbeExamples = {
     Examples("tokwatt probe"),
@@ -78,6 +81,7 @@ constexpr std::array kBenchExamples = {
     Examples("tokwatt bench model.gguf -p 512,2048 -n 128 -d 0,4096 -t 4,8"),
     Examples("tokwatt bench model.gguf -p 0 -n 64 -npl 1-16*2     sequences answered together"),
     Examples("tokwatt bench model.gguf -o json                   as llama-bench prints it"),
+    Examples("tokwatt bench model.gguf --against-plan            what was predicted, beside it"),
 };
 constexpr std::array kPerplexityExamples = {
     Examples("tokwatt perplexity model.gguf -f text.txt"),
@@ -110,7 +114,7 @@ constexpr std::array kCommands = {
                 kPlanning | kMeasure, 1, 1},
     CommandInfo{"bill", "[MODEL]", "what running it adds to the power bill", kBillExamples,
                 kPlanning | kQuant | kBill, 0, 1},
-    CommandInfo{"verify", "LOG|URL",
+    CommandInfo{"verify", "LOG|URL|FILE",
                 "was the plan right? against a server's log or the live server", kVerifyExamples,
                 kAlways | kRig | kRun | kQuant | kVerify, 1, 1},
     CommandInfo{"inspect", "FILE", "what is in a model file", kInspectExamples, kAlways, 1, 1},

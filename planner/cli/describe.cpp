@@ -212,26 +212,6 @@ std::string speed_sentence(const planner::Plan& plan) {
       plan.scenario.workload.n_prompt, report::seconds_text(plan.speed.ttft_s.likely));
 }
 
-std::string term_text(const planner::TimeTerm& term) {
-  const double peak = term.factor > 0 ? term.rate / term.factor : term.rate;
-  const std::string seconds = report::seconds_text(term.seconds);
-  if (term.bound == planner::Bound::overhead) {
-    const double each = term.amount > 0 ? term.seconds / term.amount : 0;
-    return fmt::format("{:.0f} steps x {} = {}", term.amount, report::seconds_text(each), seconds);
-  }
-  std::string amount, rate;
-  if (term.bound == planner::Bound::compute) {
-    amount = term.amount >= 1e12 ? fmt::format("{:.2f} TFLOP", term.amount / 1e12)
-                                 : fmt::format("{:.2f} GFLOP", term.amount / 1e9);
-    rate = hwdb::format_flops_rate(hwdb::FlopsPerSecond(peak));
-  } else {
-    amount = report::decimal_bytes(term.amount);
-    rate = hwdb::format_bandwidth(hwdb::BytesPerSecond(peak));
-  }
-  if (term.factor == 1) return fmt::format("{} / {} = {}", amount, rate, seconds);
-  return fmt::format("{} / ({} x {:.2f}) = {}", amount, rate, term.factor, seconds);
-}
-
 std::vector<std::string> plan_device_names(const planner::Plan& plan) {
   std::vector<std::string> names;
   for (const planner::DeviceMemory& device : plan.memory.devices) {

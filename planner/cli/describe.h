@@ -27,9 +27,6 @@ std::string short_name(const std::string& device);
 std::string device_name(const hwdb::Machine& machine, std::int32_t gpu);
 /// Short names of the plan's devices; GPUs of one name are numbered.
 std::vector<std::string> plan_device_names(const planner::Plan& plan);
-/// One addend as its arithmetic: "140.0 GB / (120 GB/s x 0.80) = 1.46 s".
-std::string term_text(const planner::TimeTerm& term);
-
 /// Plan notes, without repeats and in their order.
 std::vector<std::string> unique_notes(const std::vector<std::string>& notes);
 

@@ -41,7 +41,7 @@ constexpr std::array kFlags = {
          "-p",
          "N",
          "tokens of the prompt (default 512; 0: none)",
-         kBench,
+         kBench | kVerify,
          [](Text v, Options* o) { return read_numbers(v, 0, kMaxTokens, &o->bench.n_prompt); },
          {},
          true},
@@ -49,7 +49,7 @@ constexpr std::array kFlags = {
          "-n",
          "N",
          "tokens of the answer (default 128; 0: none)",
-         kBench,
+         kBench | kVerify,
          [](Text v, Options* o) { return read_numbers(v, 0, kMaxTokens, &o->bench.n_gen); },
          {},
          true},
@@ -65,7 +65,7 @@ constexpr std::array kFlags = {
          "-d",
          "N",
          "tokens in the cache before (default 0)",
-         kBench,
+         kBench | kVerify,
          [](Text v, Options* o) { return read_numbers(v, 0, kMaxTokens, &o->bench.n_depth); },
          {},
          true},
@@ -117,8 +117,14 @@ constexpr std::array kFlags = {
          [](Text v, Options* o) { return read_numbers(v, 1, kMaxThreads, &o->bench.n_threads); },
          {},
          true},
-    Flag{"--repetitions", "-r", "N", "runs of each test (default 5)", kBench,
+    Flag{"--repetitions", "-r", "N", "runs of each test (default 5)", kBench | kVerify,
          [](Text v, Options* o) { return read_count(v, 1, 10'000, &o->bench.repetitions); }},
+    Flag{"--against-plan", "", "", "what the plan predicts beside each test, and which term is off",
+         kBench,
+         [](Text, Options* o) {
+           o->against_plan = true;
+           return Status(hwdb::Ok{});
+         }},
     Flag{"--no-warmup", "", "", "no run before those that count", kBench,
          [](Text, Options* o) -> Status {
            o->bench.warm_up = false;

@@ -339,7 +339,7 @@ constexpr std::array kFlags = {
          }},
     Flag{"--min-tps", "", "N", "slowest decode that is worth listing, tok/s", kFit,
          [](Text v, Options* o) { return read_optional_number(v, 0, 1e9, &o->min_tps); }},
-    Flag{"--model", "", "NAME", "fit: only names with this; verify: the model that runs",
+    Flag{"--model", "-m", "NAME", "fit: only names with this; verify: the model that runs",
          kFit | kVerify,
          [](Text v, Options* o) { return read_text(v, &o->model_filter); }},
 
@@ -381,7 +381,7 @@ constexpr std::array kFlags = {
          [](Text, Options* o) { return on(&o->why); }},
     Flag{"--check", "", "TERMS", "exit 7 unless met: 'decode>=20,fits=gpu,cost<=30'", kCheck,
          [](Text v, Options* o) { return read_text(v, &o->check); }},
-    Flag{"--tolerance", "", "P%", "exit 7 when a total differs by more than this, as 3%", kVerify,
+    Flag{"--tolerance", "", "P%", "exit 7 when a total or speed differs by more, as 3%", kVerify,
          [](Text v, Options* o) -> Status {
            const Text number = v.ends_with('%') ? v.substr(0, v.size() - 1) : v;
            double percent = 0;
@@ -389,6 +389,8 @@ constexpr std::array kFlags = {
            o->tolerance = percent / 100;
            return Ok{};
          }},
+    Flag{"--speed", "", "", "speeds in place of memory: of a log, a llama-bench file, a server",
+         kVerify, [](Text, Options* o) { return on(&o->speed); }},
     Flag{"--quiet", "", "", "no notes, no hints", kOutput,
          [](Text, Options* o) { return on(&o->quiet); }},
     Flag{"--color", "", "WHEN", "auto, always or never", kOutput,

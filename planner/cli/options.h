@@ -56,6 +56,7 @@ struct Options {
   std::optional<double> watts;
   // verify
   std::optional<double> tolerance;  // a share
+  bool speed = false;               // speeds in place of memory
   // probe, calibrate
   bool measure = false, full = false, show = false, quick = false;
   std::optional<double> seconds;
@@ -71,7 +72,8 @@ struct Options {
   std::string token_embedding_type, output_tensor_type;  // "" by the preset
   // the engine
   bool mapped_weights = false;  // read from the file's pages instead of a copy laid out anew
-  BenchFlags bench;
+  BenchFlags bench;             // also what a live server is asked
+  bool against_plan = false;    // bench: predicted beside measured
   RunFlags run;
   // perplexity, quants --measure
   std::string text_file;                 // -f; "" none

@@ -7,6 +7,7 @@
 #include <optional>
 
 #include "planner/cli/describe.h"
+#include "planner/cli/speed_sections.h"
 #include "planner/launch.h"
 #include "planner/report/figures.h"
 
@@ -186,50 +187,6 @@ Section headroom_section(const planner::Plan& plan) {
   return section;
 }
 
-/// "0.38-0.80 s", with both units only where they differ.
-std::string seconds_band(const planner::Estimate& estimate) {
-  std::string low = report::seconds_text(estimate.low);
-  const std::string high = report::seconds_text(estimate.high);
-  if (low.substr(low.find(' ')) == high.substr(high.find(' '))) low.resize(low.find(' '));
-  return fmt::format("{}-{}", low, high);
-}
-
-Section speed_section(const planner::Plan& plan) {
-  Section section;
-  section.key = "speed";
-  section.title = "Speed";
-  Table table;
-  table.key = "phases";
-  table.columns = {
-      {.key = "phase", .title = "", .align = Align::left},
-      {.title = "phase", .align = Align::left},
-      {.key = "value", .title = "likely", .estimate = true},
-      {.title = "90 % band"},
-      {.key = "unit", .title = "unit", .align = Align::left},
-      {.key = "bound", .title = "limited by", .align = Align::left, .priority = 2},
-      {.title = "basis", .align = Align::left, .priority = 1},
-  };
-  const auto row = [&](std::string key, std::string name, const planner::Estimate& e,
-                       std::string unit, std::string bound) {
-    table.rows.push_back({Cell(std::move(key)), Cell(std::move(name)), report::estimate_cell(e),
-                          report::band_text(e), Cell(std::move(unit)), Cell(std::move(bound)),
-                          std::string(hwdb::to_string(e.basis))});
-  };
-  const planner::Workload& w = plan.scenario.workload;
-  row("prefill", fmt::format("prefill of {:.0f} tokens", w.n_prompt), plan.speed.prefill_tok_per_s,
-      "tok/s", std::string(to_string(plan.speed.prefill_bound)));
-  row("ttft", "first token after", plan.speed.ttft_s, "s", "");
-  // Seconds choose their own unit: they run from microseconds to minutes.
-  table.rows.back()[2].text = report::seconds_text(plan.speed.ttft_s.likely);
-  table.rows.back()[3].text = seconds_band(plan.speed.ttft_s);
-  table.rows.back()[4] = Cell("", "s");
-  row("decode",
-      w.batch > 1 ? fmt::format("decode, {} sequences together", w.batch) : std::string("decode"),
-      plan.speed.decode_tok_per_s, "tok/s", std::string(to_string(plan.speed.decode_bound)));
-  section.tables.push_back(std::move(table));
-  return section;
-}
-
 Section money_section(const planner::Plan& plan) {
   const planner::EnergyEstimate& energy = plan.energy;
   Section section;
@@ -242,17 +199,16 @@ Section money_section(const planner::Plan& plan) {
       {.key = "power_w", .title = "likely", .unit = "W", .estimate = true},
       {.title = "90 % band", .unit = "W"},
       {.key = "energy_wh_per_mtok", .title = "per million tokens", .unit = "kWh", .estimate = true},
-      {.title = "basis", .align = Align::left, .priority = 1},
   };
   const auto row = [&](const char* state, const planner::Estimate& e,
                        const planner::Estimate* per_mtok) {
     Cell energy_cell;
     if (per_mtok != nullptr && per_mtok->likely > 0) {
-      energy_cell =
-          Cell(report::short_number(per_mtok->likely / 1000), report::estimate_json(*per_mtok));
+      energy_cell = Cell(fmt::format("{} {}", report::short_number(per_mtok->likely / 1000),
+                                     report::basis_letter(per_mtok->basis)),
+                         report::estimate_json(*per_mtok));
     }
-    table.rows.push_back({state, report::estimate_cell(e), report::band_text(e), energy_cell,
-                          std::string(hwdb::to_string(e.basis))});
+    table.rows.push_back({state, report::lettered_cell(e), report::band_text(e), energy_cell});
   };
   row("idle", energy.idle_w, nullptr);
   row("model loaded, waiting", energy.loaded_idle_w, nullptr);
@@ -292,39 +248,6 @@ Section launch_section(const planner::Plan& plan) {
   return section;
 }
 
-std::string_view kind_name(planner::TimeTerm::Kind kind) {
-  using Kind = planner::TimeTerm::Kind;
-  switch (kind) {
-    case Kind::weights:
-      return "weights";
-    case Kind::experts:
-      return "experts";
-    case Kind::output:
-      return "output matrix";
-    case Kind::cache:
-      return "attention";
-    case Kind::activations:
-      return "activations";
-    case Kind::link:
-      return "transfer";
-    case Kind::dispatch:
-      return "dispatch of products";
-    case Kind::pass:
-      return "each pass";
-  }
-  return "";
-}
-
-void add_terms(const std::vector<planner::TimeTerm>& terms, const hwdb::Machine& machine,
-               Section* section) {
-  for (const planner::TimeTerm& term : terms) {
-    if (term.seconds <= 0) continue;
-    section->lines.push_back(
-        {"", fmt::format("{}, {}", kind_name(term.kind), device_name(machine, term.device)),
-         term_text(term)});
-  }
-}
-
 /// What reading every weight once costs each memory, whether it holds them or not: the bound that
 /// no software beats.
 Section reading_section(const planner::Plan& plan, const hwdb::Machine& machine) {
@@ -356,29 +279,8 @@ Section reading_section(const planner::Plan& plan, const hwdb::Machine& machine)
 void add_why(const planner::Plan& plan, const hwdb::Machine& machine, report::Report* report) {
   report->sections.push_back(reading_section(plan, machine));
   if (!plan.speed_known || plan.memory.fits == Fits::no) return;
-  const planner::Workload& w = plan.scenario.workload;
-  const auto total = [](const std::vector<planner::TimeTerm>& terms) {
-    double seconds = 0;
-    for (const planner::TimeTerm& term : terms) seconds += term.seconds;
-    return seconds;
-  };
-  Section decode;
-  decode.title = "Why: one decode step";
-  add_terms(plan.speed.decode_terms, machine, &decode);
-  const double step = total(plan.speed.decode_terms);
-  if (step > 0) {
-    decode.lines.push_back(
-        {"", "together",
-         fmt::format("{} / {} = {} tok/s",
-                     w.batch == 1 ? "1 token" : fmt::format("{} tokens", w.batch),
-                     report::seconds_text(step), report::short_number(w.batch / step))});
-  }
-  report->sections.push_back(std::move(decode));
-  Section prefill;
-  prefill.title = "Why: one prefill";
-  add_terms(plan.speed.prefill_terms, machine, &prefill);
-  prefill.lines.push_back({"", "together", report::seconds_text(total(plan.speed.prefill_terms))});
-  report->sections.push_back(std::move(prefill));
+  for (Section& section : speed_why_sections(plan, machine))
+    report->sections.push_back(std::move(section));
 }
 
 }  // namespace
@@ -405,6 +307,8 @@ report::Report plan_report(const planner::Plan& plan, const hwdb::Machine& machi
   if (!plan.headroom.empty()) report.sections.push_back(headroom_section(plan));
   if (fits && plan.speed_known) {
     report.sections.push_back(speed_section(plan));
+    if (!plan.speed_by_depth.empty()) report.sections.push_back(depth_section(plan));
+    if (!plan.speed_by_batch.empty()) report.sections.push_back(batch_section(plan));
     report.sections.push_back(money_section(plan));
   }
   if (why) add_why(plan, machine, &report);

@@ -64,6 +64,14 @@ TEST(Program, UsageErrorsAreOneLineWithTheNearestName) {
            Case{"fit --hours nan", "usage.value", "0 to 24"},
            Case{"fit --hours 25", "usage.value", "0 to 24"},
            Case{"fit -c 99999999999999999999", "usage.value", "whole number"},
+           Case{"fit --prompt 0", "usage.value", "whole number"},
+           Case{"fit --cached 110%", "usage.value", "0.9 or 90%"},
+           Case{"fit --cached 27000", "usage.value", "0.9 or 90%"},
+           Case{"fit --cached %", "usage.value", "0.9 or 90%"},
+           Case{"fit --power-limit 2", "usage.value", "5 to 2000"},
+           Case{"fit --power-limit much", "usage.value", "5 to 2000"},
+           Case{"plan x --acceptance 1.5", "usage.value", "0.9 or 90%"},
+           Case{"fit --acceptance 0.7", "usage.unknown_flag", "fit does not take"},
            Case{"fit -ts 0,0", "usage.value", "shares"},
            Case{"fit -ctk q9", "usage.value", "q8_0"},
            Case{"fit --check speed=3", "usage.check", "decode"},
@@ -207,8 +215,10 @@ TEST(Program, ColourIsForTerminals) {
 TEST(Program, ReportsFitThePage) {
   for (const char* arguments :
        {"fit --on 'RTX 3090'", "plan llama-3.1-8b --on '2x RTX 3090'", "list gpus rtx", "list cpus",
-        "list models", "list quants", "list tariffs", "list apis", "list systems",
-        "quants llama-3.1-8b --on 'RTX 3060'", "bill llama-3.1-8b --on 'RTX 3090'"}) {
+        "list models", "list quants", "list tariffs", "list apis", "list systems", "list accuracy",
+        "plan llama-3.1-8b --on '2x RTX 3090' -np 4 --users 8 --why",
+        "fit --on 'RTX 3090' --use agent", "quants llama-3.1-8b --on 'RTX 3060'",
+        "bill llama-3.1-8b --on 'RTX 3090'"}) {
     for (const std::size_t width : {80, 100}) {
       const ProgramRun run =
           run_shell("COLUMNS=" + std::to_string(width) + " " + kProgram + " " + arguments);

@@ -93,8 +93,10 @@ std::vector<SpeedAccuracyRow> accuracy_rows(const std::vector<Case>& cases,
       if (cases[i].row.reading.test != phase) continue;
       const std::string situation(to_string(cases[i].situation));
       const std::string& backend = cases[i].row.reading.backend;
-      std::set<std::pair<std::string, std::string>> places = {
-          {"", ""}, {situation, ""}, {situation, backend}};
+      std::set<std::pair<std::string, std::string>> places = {{situation, ""},
+                                                              {situation, backend}};
+      // What is said of all cases is of one stream.
+      if (cases[i].situation != Situation::batch) places.insert({"", ""});
       for (const auto& place : places) {
         groups[place].cases.push_back(i);
         groups[place].by_device[cases[i].device_key].push_back(left_out.residuals[i]);
@@ -158,7 +160,9 @@ std::string factors_json(std::span<const hwdb::SpeedFactorRow> rows) {
     figure("matmul", row.matmul), figure("attention", row.attention);
     figure("activation", row.activation), figure("expert_read", row.expert_read);
     figure("expert_matmul", row.expert_matmul), figure("half_tokens", row.half_tokens);
+    figure("expert_half_tokens", row.expert_half_tokens);
     figure("product_s", row.product_s), figure("pass_s", row.pass_s);
+    figure("power_exponent", row.power_exponent);
     std::string errors;
     for (const double error : row.ln_errors)
       errors += fmt::format("{}{:.2g}", errors.empty() ? "" : ", ", error);

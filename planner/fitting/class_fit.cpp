@@ -23,7 +23,7 @@ using planner::PlanBasis;
 constexpr double kDecodeNoise = 0.08, kPrefillNoise = 0.12;
 // Cases of one device that count in full; more of them share their weight, so that a device that
 // many people measured does not speak for its whole class.
-constexpr double kFullCases = 25;
+constexpr double kFullCases = 50;
 
 std::vector<hwdb::TensorType> types_of(const hwdb::ModelCosts& model,
                                        const planner::RunSettings& settings) {

@@ -130,6 +130,17 @@ std::string work_key(const Case& one) {
                      s.settings.n_cpu_moe.value_or(0), s.settings.n_threads.value_or(0));
 }
 
+/// Prompts of one table that differ in the weights' format alone; "" for what is not compared.
+std::string prompt_key(const Case& one) {
+  const SpeedReading& reading = one.row.reading;
+  const planner::RunSettings& settings = one.scenario.settings;
+  if (reading.test != SpeedReading::Test::prefill || settings.cpu_only) return {};
+  return fmt::format("{}|{}|{}|{}|{}|{}|{}|{}|{}|{}|{}|{}", one.row.source_id, one.device_key,
+                     reading.devices, reading.backend, one.model->name, reading.n_prompt,
+                     reading.depth, reading.batch, settings.n_ubatch, settings.flash_attn,
+                     settings.n_gpu_layers.value_or(0), settings.n_cpu_moe.value_or(0));
+}
+
 LeftOut left_out(const Case& one, std::string_view rule, std::string words) {
   return {one.row.line, std::string(rule), std::move(words)};
 }
@@ -199,6 +210,24 @@ std::optional<Case> make_case(const MeasuredRow& row, MeasuredNames* names, Left
                                row.reading.tok_per_s, most));
   }
   return made;
+}
+
+void leave_slow_formats(std::vector<Case>* cases, std::vector<LeftOut>* left_out_rows) {
+  std::map<std::string, double> best;  // rate by prompt_key
+  for (const Case& one : *cases) {
+    const std::string key = prompt_key(one);
+    if (!key.empty()) best[key] = std::max(best[key], one.row.reading.tok_per_s);
+  }
+  std::erase_if(*cases, [&](const Case& one) {
+    const auto other = best.find(prompt_key(one));
+    if (other == best.end() || one.row.reading.tok_per_s >= kSlowBuild * other->second)
+      return false;
+    left_out_rows->push_back(
+        left_out(one, "slow_build",
+                 fmt::format("{:.2f} of the same table's prompts in another format",
+                             one.row.reading.tok_per_s / other->second)));
+    return true;
+  });
 }
 
 void keep_one_of_each(std::vector<Case>* cases, std::vector<LeftOut>* left_out_rows) {

@@ -9,6 +9,7 @@
 #include <set>
 
 #include "hwdb/testing/shared_facts.h"
+#include "planner/assumptions.h"
 #include "planner/fitting/measured_names.h"
 #include "planner/fitting/measured_notes.h"
 #include "planner/fitting/measured_rules.h"
@@ -199,6 +200,7 @@ TEST(MeasuredRules, EachRuleHasARowThatTriggersIt) {
                      {"notes", "pure generation by server"}}),
             "");
   EXPECT_EQ(rule_of({{"notes", "rough figure of the author"}}), "doubtful");
+  EXPECT_EQ(rule_of({{"notes", "llama.cpp baseline"}}), "doubtful");
   EXPECT_EQ(rule_of({{"notes", "speculative decoding suspected"}}), "speculative");
   EXPECT_EQ(rule_of({{"tok_s", "260"}}), "speculative");  // 936 GB/s over 4.4 GB: 215 at most
   EXPECT_EQ(rule_of({{"tok_s", "205"}}), "");
@@ -300,6 +302,25 @@ TEST(MeasuredRules, SlowBuildsAndDuplicatesAreJudgedWithinAGroup) {
   EXPECT_EQ(rules["duplicate"], 3);
   EXPECT_EQ(result.left_out[0].line, 2u);
   EXPECT_EQ(result.left_out[0].rule, "slow_build");
+}
+
+TEST(MeasuredRules, PromptsOfOneTableDoNotHangOnTheFormat) {
+  const auto prompt = [](const char* quant, const char* rate, const char* source,
+                         const char* length) {
+    return Cells{{"test", "pp"},       {"n_prompt", length},   {"n_gen", "0"},
+                 {"quant", quant},     {"model_size_gib", ""}, {"tok_s", rate},
+                 {"source_id", source}};
+  };
+  Cells small = prompt("Q4_0", "900", "a", "512");  // not comparable
+  small["notes"] = "n_ubatch=16";
+  const CleanedRows result =
+      cleaned({prompt("Q4_0", "4000", "a", "512"), prompt("F16", "2300", "a", "512"),
+               prompt("BF16", "2500", "a", "512"), prompt("F16", "2200", "b", "512"),
+               prompt("Q8_0", "1000", "b", "1024"), prompt("BF16", "3000", "b", "1024"), small});
+  ASSERT_EQ(result.left_out.size(), 2u);
+  for (const LeftOut& out : result.left_out) EXPECT_EQ(out.rule, "slow_build");
+  EXPECT_EQ(result.left_out[0].line, 3u);
+  EXPECT_EQ(result.left_out[1].line, 6u);
 }
 
 TEST(MeasuredCases, ScenariosAreComplete) {
@@ -616,6 +637,15 @@ TEST(MeasuredData, TheShippedTableIsClean) {
   const CleanedRows result =
       clean_rows(std::move(*rows), hwdb::Catalog::builtin(), {.outside_rates = true});
   for (const LeftOut& out : result.left_out) ADD_FAILURE() << out.line << out.rule << out.words;
+  const planner::Assumptions assumptions = planner::assumptions_from(hwdb::Catalog::builtin());
+  for (const Case& one : result.cases) {
+    const auto plan =
+        planner::plan_scenario(one.scenario, *one.model, *one.machine, nullptr, &assumptions);
+    ASSERT_TRUE(plan.has_value()) << one.row.line << plan.error().what;
+    EXPECT_TRUE(plan->speed_known) << one.row.line;
+    EXPECT_GT(plan->speed.decode_tok_per_s.likely, 0) << one.row.line;
+    EXPECT_GT(plan->speed.prefill_tok_per_s.likely, 0) << one.row.line;
+  }
   std::ifstream file(path, std::ios::binary);
   const std::string text((std::istreambuf_iterator<char>(file)), {});
   EXPECT_EQ(write_cleaned_csv(result.cases), text);
@@ -658,6 +688,7 @@ TEST(MeasuredData, EveryPublishedRowIsUsedOrLeftOutByOneRule) {
   EXPECT_GE((count[{Situation::experts, true}]), 50);
   EXPECT_GE((count[{Situation::cpu, true}]), 35);
   EXPECT_GE((count[{Situation::batch, true}]), 110);
+  EXPECT_GE((count[{Situation::offload, true}]), 3);
   expect_round_trip(result);
 }
 

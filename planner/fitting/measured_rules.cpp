@@ -60,8 +60,8 @@ std::optional<LeftOut> judge_row(const MeasuredRow& row, const CleaningOptions& 
   if (outside && (!options.outside_rates || row.reading.n_gen < kShortestAnswer))
     return out("end_to_end", "a rate from outside, with prompt and overhead in it");
   if (says(row.notes, "rough figure") || says(row.notes, "thermal throttling") ||
-      says(row.notes, "server-log averages"))
-    return out("doubtful", "the source doubts the figure itself");
+      says(row.notes, "server-log averages") || says(row.notes, "baseline"))
+    return out("doubtful", "the source doubts the figure, or measured it to be surpassed");
   if (says(row.notes, "speculative decoding suspected") || says(row.model, "-mtp"))
     return out("speculative", "tokens may have been drafted");
   const std::string& build = row.reading.build;
@@ -107,6 +107,7 @@ CleanedRows clean_rows(std::vector<MeasuredRow> rows, const hwdb::Catalog& catal
       cleaned.left_out.push_back(std::move(out));
     }
   }
+  leave_slow_formats(&cleaned.cases, &cleaned.left_out);
   keep_one_of_each(&cleaned.cases, &cleaned.left_out);
   std::ranges::sort(cleaned.left_out, {}, &LeftOut::line);
   return cleaned;

@@ -21,6 +21,11 @@ bool is_outside_rate(const MeasuredRow& row);
 /// rule leaves it out.
 std::optional<Case> make_case(const MeasuredRow& row, MeasuredNames* names, LeftOut* out);
 
+/// Leaves out prompts that a GPU ran far slower than others of the same table that differ in the
+/// weights' format alone: the arithmetic is the same, so that run missed its kernel or its
+/// pipeline.
+void leave_slow_formats(std::vector<Case>* cases, std::vector<LeftOut>* left_out);
+
 /// Leaves out the slow builds among comparable cases, then all but the middle one of each group
 /// that measured the same.
 void keep_one_of_each(std::vector<Case>* cases, std::vector<LeftOut>* left_out);

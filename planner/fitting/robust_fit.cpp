@@ -12,7 +12,7 @@ namespace {
 
 constexpr std::size_t kMaxIterations = 60;
 constexpr double kStep = 1e-4;       // of the numeric derivatives
-constexpr double kDoneShare = 1e-7;  // of the cost, below which an improvement is none
+constexpr double kDoneShare = 1e-5;  // of the cost, below which an improvement is none
 constexpr double kMostDamping = 1e9;
 
 class Fit {

@@ -23,7 +23,8 @@ std::string field(const hwdb::Json& value) {
 }
 
 std::string field(const Cell& cell) {
-  return cell.value.is_null() ? escape_csv(cell.text, false) : field(cell.value);
+  if (!cell.value.is_null()) return field(cell.value);
+  return cell.text == "-" ? std::string() : escape_csv(cell.text, false);  // a dash means none
 }
 
 std::string table_csv(const Table& table) {
@@ -35,7 +36,7 @@ std::string table_csv(const Table& table) {
     out.append(text);
   };
   for (const Column& column : table.columns) {
-    if (column.key.empty()) continue;
+    if (column.key.empty() || !column.csv) continue;
     if (!column.estimate) {
       put(escape_csv(column.key, false));
       continue;
@@ -50,7 +51,7 @@ std::string table_csv(const Table& table) {
     first = true;
     for (std::size_t i = 0; i < row.size(); ++i) {
       const Column& column = table.columns[i];
-      if (column.key.empty()) continue;
+      if (column.key.empty() || !column.csv) continue;
       if (!column.estimate) {
         put(field(row[i]));
         continue;

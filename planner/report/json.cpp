@@ -18,7 +18,7 @@ hwdb::Json rows_of(const Table& table) {
   for (const auto& row : table.rows) {
     hwdb::Json::Object object;
     for (std::size_t i = 0; i < row.size(); ++i) {
-      if (!table.columns[i].key.empty()) {
+      if (!table.columns[i].key.empty() && table.columns[i].json) {
         object.emplace_back(table.columns[i].key, value_of(row[i]));
       }
     }

@@ -38,8 +38,9 @@ struct Column {
   std::string title = {};  // "" hides the column from people
   std::string unit = {};   // second header line, "" none
   Align align = Align::right;
-  int priority = 0;       // narrow pages drop the highest first; 0 stays
-  bool estimate = false;  // values are {low, likely, high, basis}: four columns in CSV
+  int priority = 0;              // narrow pages drop the highest first; 0 stays
+  bool estimate = false;         // values are {low, likely, high, basis}: four columns in CSV
+  bool json = true, csv = true;  // false: that one says the same in a form of its own
 };
 
 struct Table {

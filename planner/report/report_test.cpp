@@ -122,6 +122,50 @@ Report sample() {
   return report;
 }
 
+TEST(Figures, EachBasisHasALetterOfItsOwn) {
+  using hwdb::Basis;
+  std::string letters;
+  for (const Basis basis : {Basis::measured, Basis::calibrated, Basis::detected, Basis::spec,
+                            Basis::modelled, Basis::unverified, Basis::assumed})
+    letters.push_back(basis_letter(basis));
+  EXPECT_EQ(letters, "mcdsoua");
+  EXPECT_EQ(basis_legend({Basis::assumed, Basis::measured, Basis::assumed}),
+            "m measured on this machine; a rests on an assumption");
+  EXPECT_EQ(basis_legend({}), "");
+  const Cell cell = lettered_cell({33, 38, 43, Basis::calibrated});
+  EXPECT_EQ(cell.text, "38 c");
+  EXPECT_EQ(cell.value.find("likely")->as_double(), 38);
+  EXPECT_EQ(seconds_cell({0.1, 0.24, 0.4, Basis::modelled}).text, "0.24 s o");
+}
+
+TEST(Figures, SharesAndMilliseconds) {
+  EXPECT_EQ(percent_text(0.35), "35 %");
+  EXPECT_EQ(percent_text(0.098), "9.8 %");
+  EXPECT_EQ(percent_text(0.0004), "< 0.1 %");
+  EXPECT_EQ(percent_text(0), "0.0 %");
+  EXPECT_EQ(milliseconds_text(2.874), "2874");
+  EXPECT_EQ(milliseconds_text(0.0169), "16.9");
+  EXPECT_EQ(milliseconds_text(0.00596), "5.96");
+  EXPECT_EQ(milliseconds_text(0.00003), "0.030");
+  EXPECT_EQ(seconds_band({0.38, 0.5, 0.8}), "0.38-0.80 s");
+  EXPECT_EQ(seconds_band({0.05, 0.1, 0.2}), "50.0 ms-0.20 s");
+  EXPECT_EQ(seconds_band({2, 2, 2}), "");
+}
+
+TEST(Columns, SomeAreForOneKindOfProgramAlone) {
+  Report report;
+  Section& section = report.sections.emplace_back();
+  Table& table = section.tables.emplace_back();
+  table.columns = {
+      {.key = "a", .title = "a"}, {.key = "list", .csv = false}, {.key = "flat", .json = false}};
+  table.rows = {{"-", Cell("", hwdb::Json(hwdb::Json::Array{1, 2})), Cell("", hwdb::Json(3))}};
+  EXPECT_EQ(render_csv(report), "a,flat\r\n,3\r\n");
+  const auto json = hwdb::parse_json(render_json(report), "");
+  ASSERT_TRUE(json);
+  EXPECT_EQ(hwdb::write_json(json->find("rows")->as_array()->front()),
+            R"({"a":null,"list":[1,2]})");
+}
+
 TEST(Text, LaysOutAndAligns) {
   EXPECT_EQ(render_text(sample(), {80, false}),
             "Head\n"
