@@ -134,7 +134,9 @@ struct Bench {
       // What is predicted later is what ran: the planner's bytes are the file's.
       const auto model = model_of_reading(session, r);
       EXPECT_TRUE(model != nullptr);
-      if (model) EXPECT_EQ(model->costs.tensor_bytes, r.model_bytes);
+      if (model != nullptr) {
+        EXPECT_EQ(model->costs.tensor_bytes, r.model_bytes);
+      }
     }
     return out;
   }
