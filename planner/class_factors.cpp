@@ -114,6 +114,7 @@ DeviceFactors factors_of(const std::vector<hwdb::SpeedFactorRow>& rows, const De
     at->vector *= row.vector.value_or(1);
     at->matmul *= row.matmul.value_or(1);
     at->cache_read *= row.cache_read.value_or(1);
+    at->attention *= row.attention.value_or(1);
   }
   return product;
 }
