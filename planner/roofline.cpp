@@ -39,13 +39,15 @@ void add_piece(const Piece& piece, const DeviceRates& device, TimeSum* sum) {
   sum->add(term);
 }
 
-// Tokens up to which runtimes have kernels of their own that multiply by single vectors.
+// Tokens up to which runtimes have kernels of their own for GPUs, which multiply by single vectors.
+// Processors multiply many tokens with the same ones where they have nothing better.
 constexpr double kVectorTokens = 8;
 
 // Products with few tokens run at one rate, those with many at another that grows with the tokens.
-double flop_rate(const DeviceRates::Role& role, double tokens, double half) {
+double flop_rate(const DeviceRates& device, const DeviceRates::Role& role, double tokens,
+                 double half) {
   const double many = role.matmul * tokens / (tokens + half);
-  return tokens <= kVectorTokens ? std::max(role.vector, many) : many;
+  return device.gpu < 0 || tokens <= kVectorTokens ? std::max(role.vector, many) : many;
 }
 
 }  // namespace
@@ -95,16 +97,17 @@ Work Work::share(double part) const {
 
 void add_work(const Work& work, const DeviceRates& device, TimeSum* sum) {
   add_piece({Kind::weights, work.weight_bytes, work.weight_flops, device.dense.read,
-             flop_rate(device.dense, work.tokens, device.factors->half_tokens)},
+             flop_rate(device, device.dense, work.tokens, device.factors->half_tokens)},
             device, sum);
   if (work.expert_flops > 0) {
-    add_piece({Kind::experts, work.expert_bytes, work.expert_flops, device.experts.read,
-               flop_rate(device.experts, work.expert_tokens, device.factors->expert_half_tokens)},
-              device, sum);
+    add_piece(
+        {Kind::experts, work.expert_bytes, work.expert_flops, device.experts.read,
+         flop_rate(device, device.experts, work.expert_tokens, device.factors->expert_half_tokens)},
+        device, sum);
   }
   if (work.output_flops > 0) {
     add_piece({Kind::output, work.output_bytes, work.output_flops, device.output.read,
-               flop_rate(device.output, work.output_tokens, device.factors->half_tokens)},
+               flop_rate(device, device.output, work.output_tokens, device.factors->half_tokens)},
               device, sum);
   }
   add_piece(

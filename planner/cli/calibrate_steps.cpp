@@ -7,14 +7,13 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <array>
 #include <chrono>
-#include <ctime>
 #include <filesystem>
 
 #include "engine/run/statistics.h"
 #include "engine/run/token_model.h"
 #include "engine/synth/synthesize.h"
+#include "planner/cli/utc_time.h"
 #include "planner/cli/version.h"
 
 namespace cli {
@@ -32,16 +31,6 @@ constexpr double kCacheTimes = 4;
 constexpr std::uint64_t kLeastKernelMemory = 64u << 20, kQuickKernelMemory = 512u << 20,
                         kFullKernelMemory = 1u << 30;
 constexpr std::uint64_t kSpareDisk = 256u << 20;  // left free beside a slice
-
-/// "2026-11-20T17:13:58Z"
-std::string utc_now() {
-  const std::time_t now = std::time(nullptr);
-  std::tm utc{};
-  ::gmtime_r(&now, &utc);
-  std::array<char, 32> text{};
-  return std::string(text.data(),
-                     std::strftime(text.data(), text.size(), "%Y-%m-%dT%H:%M:%SZ", &utc));
-}
 
 /// A folder for slices that is gone afterwards, with all that is in it.
 class SliceFolder {

@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: MIT
 #include <fmt/format.h>
 
-#include <array>
-#include <ctime>
 #include <iterator>
 
 #include "planner/cli/calibrate_report.h"
@@ -13,6 +11,8 @@
 #include "planner/cli/load_watch.h"
 #include "planner/cli/profile.h"
 #include "planner/cli/progress.h"
+#include "planner/cli/speed_sources.h"
+#include "planner/cli/utc_time.h"
 #include "planner/fitting/calibration_fit.h"
 #include "planner/reading_history.h"
 #include "probes/measure/measure_all.h"
@@ -27,14 +27,6 @@ using hwdb::Result;
 
 constexpr int kInterrupted = 130;
 constexpr double kLockSeconds = 30, kQuickCeilings = 8, kFullCeilings = 20;
-
-std::string utc_time(const char* format) {
-  const std::time_t now = std::time(nullptr);
-  std::tm utc{};
-  ::gmtime_r(&now, &utc);
-  std::array<char, 32> text{};
-  return std::string(text.data(), std::strftime(text.data(), text.size(), format, &utc));
-}
 
 /// Bandwidth and arithmetic of the processor, which shares are of: from `probe --measure` where
 /// that was done here, else measured now and kept as its profile.
@@ -80,6 +72,28 @@ Result<planner::CalibrationRecord> earlier_record(Session& session, const hwdb::
   return planner::CalibrationRecord();
 }
 
+/// The engine's products and slices, with warnings about what disturbed them.
+Result<CalibrationMeasured> measure_engine(Session& session, EngineSession& engine,
+                                           const hwdb::Machine& machine, Outcome* outcome) {
+  const Options& options = session.options();
+  const auto plan =
+      calibration_plan(session, machine, options.arguments.empty() ? "" : options.arguments.front(),
+                       options.quant.value_or(""), options.full);
+  if (!plan) return plan.error();
+  CalibrationMeasured measured;
+  const LoadWatch watch;
+  {
+    ProgressLine progress(session.environment(), options.quiet, "measuring");
+    measured = measure_calibration(
+        session, engine, machine, *plan,
+        [&](const std::string& step, double share) { progress.show(step, share); });
+  }
+  for (std::string& text : disturbance_warnings(watch.look()))
+    outcome->warnings.push_back(std::move(text));
+  std::ranges::move(measured.warnings, std::back_inserter(outcome->warnings));
+  return measured;
+}
+
 Result<Outcome> show_stored(Session& session, const hwdb::Machine& detected) {
   auto stored = load_calibration(session.store(), detected);
   if (!stored) return stored.error();
@@ -121,23 +135,20 @@ Result<Outcome> cmd_calibrate(Session& session) {
   if (!record) return record.error();
   auto machine = with_ceilings(session, here, engine.cancel(), &outcome);
   if (!machine) return machine.error();
-  const auto plan = calibration_plan(session, *machine,
-                                     options.arguments.empty() ? "" : options.arguments.front(),
-                                     options.quant.value_or(""), options.full);
-  if (!plan) return plan.error();
-
+  // What other programs told is theirs alone: the engine is measured when nothing else is named.
+  const bool told =
+      !options.from_files.empty() || !options.endpoint.empty() || !options.from_log.empty();
   CalibrationMeasured measured;
-  const LoadWatch watch;
-  {
-    ProgressLine progress(session.environment(), options.quiet, "measuring");
-    measured = measure_calibration(
-        session, engine, *machine, *plan,
-        [&](const std::string& step, double share) { progress.show(step, share); });
+  if (told) {
+    auto readings =
+        read_speed_sources(session, options.from_files, options.endpoint, options.from_log);
+    if (!readings) return readings.error();
+    measured.readings = *std::move(readings);
+  } else if (auto done = measure_engine(session, engine, *machine, &outcome); done) {
+    measured = *std::move(done);
+  } else {
+    return done.error();
   }
-  for (std::string& text : disturbance_warnings(watch.look()))
-    outcome.warnings.push_back(std::move(text));
-  std::ranges::move(measured.warnings, std::back_inserter(outcome.warnings));
-  // Readings of other programs enter the record here, beside the engine's.
   for (std::string& text :
        planner::add_to_record(std::move(measured.readings), std::move(measured.kernels), &*record))
     outcome.warnings.push_back(std::move(text));
@@ -145,7 +156,7 @@ Result<Outcome> cmd_calibrate(Session& session) {
   fitting::CalibrationFitInputs inputs;
   inputs.machine = &*machine;
   inputs.assumptions = &session.assumptions();
-  inputs.made_at = utc_time("%Y-%m-%dT%H:%M:%SZ");
+  inputs.made_at = utc_now();
   inputs.model = [&](const hwdb::SpeedReading& reading) {
     return model_of_reading(session, reading);
   };

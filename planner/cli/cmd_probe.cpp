@@ -6,13 +6,13 @@
 #include <cerrno>
 #include <chrono>
 #include <cstring>
-#include <ctime>
 
 #include "planner/cli/commands.h"
 #include "planner/cli/output.h"
 #include "planner/cli/probe_report.h"
 #include "planner/cli/profile.h"
 #include "planner/cli/progress.h"
+#include "planner/cli/utc_time.h"
 #include "planner/report/figures.h"
 #include "probes/measure/measure_all.h"
 #include "probes/measure/measure_machine.h"
@@ -29,11 +29,7 @@ hwdb::Error usage(std::string what) {
 
 /// "20261120T105800Z": sorts by time, and a valid file name.
 std::string time_name() {
-  const std::time_t now = std::time(nullptr);
-  std::tm utc{};
-  ::gmtime_r(&now, &utc);
-  std::array<char, 32> text{};
-  return std::string(text.data(), std::strftime(text.data(), text.size(), "%Y%m%dT%H%M%SZ", &utc));
+  return utc_time("%Y%m%dT%H%M%SZ");
 }
 
 hwdb::Status write_file(const std::string& path, const std::string& text) {

@@ -51,7 +51,8 @@ constexpr std::array kVerifyExamples = {
     Examples("tokwatt verify server.log --model llama-3.1-8b --on \"RTX 4090\" --tolerance 3%"),
     Examples("llama-server -m model.gguf -lv 4 2>&1 | tee server.log    the log it needs"),
     Examples("tokwatt verify --speed http://127.0.0.1:8080    sends prompts and times the answers"),
-    Examples("tokwatt verify --speed http://127.0.0.1:8000/v1 --model model.gguf    any such stream"),
+    Examples(
+        "tokwatt verify --speed http://127.0.0.1:8000/v1 --model model.gguf    any such stream"),
     Examples("tokwatt verify --speed llama-bench.json --tolerance 10%"),
 };
 constexpr std::array kProbeExamples = {
@@ -99,6 +100,8 @@ constexpr std::array kCalibrateExamples = {
     Examples("tokwatt calibrate                      a minute; plans use it from then on"),
     Examples("tokwatt calibrate llama-3.1-8b --quant Q4_K_M"),
     Examples("tokwatt calibrate --full"),
+    Examples("tokwatt calibrate --from llama-bench.json"),
+    Examples("tokwatt calibrate --endpoint http://127.0.0.1:8080"),
     Examples("tokwatt calibrate --show"),
 };
 

@@ -340,7 +340,7 @@ constexpr std::array kFlags = {
     Flag{"--min-tps", "", "N", "slowest decode that is worth listing, tok/s", kFit,
          [](Text v, Options* o) { return read_optional_number(v, 0, 1e9, &o->min_tps); }},
     Flag{"--model", "-m", "NAME", "fit: only names with this; verify: the model that runs",
-         kFit | kVerify,
+         kFit | kVerify | kCalibrate,
          [](Text v, Options* o) { return read_text(v, &o->model_filter); }},
 
     // Money.
@@ -411,6 +411,17 @@ constexpr std::array kFlags = {
          [](Text, Options* o) { return on(&o->full); }},
     Flag{"--quick", "", "", "a minute of measuring (default)", kCalibrate,
          [](Text, Options* o) { return on(&o->quick); }},
+    Flag{"--from", "", "FILE", "what llama-bench -o json or csv printed here; may be repeated",
+         kCalibrate,
+         [](Text v, Options* o) {
+           o->from_files.emplace_back(v);
+           return Status(hwdb::Ok{});
+         }},
+    Flag{"--endpoint", "", "URL",
+         "a live server: llama-server, Ollama, LM Studio, or http://host:port/v1 from outside",
+         kCalibrate, [](Text v, Options* o) { return read_text(v, &o->endpoint); }},
+    Flag{"--from-log", "", "FILE", "a runtime's log with its timing lines", kCalibrate,
+         [](Text v, Options* o) { return read_text(v, &o->from_log); }},
     Flag{"--seconds", "", "N", "time for measuring (default 15, with --full 60)", kProbe,
          [](Text v, Options* o) { return read_optional_number(v, 1, 3600, &o->seconds); }},
     Flag{"--show", "", "", "what was measured before, without measuring", kProbe | kCalibrate,

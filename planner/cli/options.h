@@ -57,6 +57,9 @@ struct Options {
   // verify
   std::optional<double> tolerance;  // a share
   bool speed = false;               // speeds in place of memory
+  // calibrate: speeds that others told
+  std::vector<std::string> from_files;
+  std::string endpoint, from_log;
   // probe, calibrate
   bool measure = false, full = false, show = false, quick = false;
   std::optional<double> seconds;
