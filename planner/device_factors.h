@@ -36,10 +36,12 @@ struct DeviceFactors {
   /// rates go with (watts per FLOP/s of the peak, over kWattsPerFlop) to this power.
   double power_exponent = 0.5;
 
-  /// Multipliers for one tensor type of the weights (for `cache_read`: of the cache).
+  bool of_device = false;  // some of it was measured on that very kind of device
+
+  /// Multipliers for one tensor type of the weights (`cache_read`, `attention`: of the cache).
   struct OfType {
     hwdb::TensorType type{};
-    double read = 1, vector = 1, matmul = 1, cache_read = 1;
+    double read = 1, vector = 1, matmul = 1, cache_read = 1, attention = 1;
   };
   std::vector<OfType> types;  // those that are not 1; sorted by type
 
@@ -72,11 +74,12 @@ struct TypeFactorField {
   std::string_view name;
   double DeviceFactors::OfType::*member;
 };
-inline constexpr std::array<TypeFactorField, 4> kTypeFactorFields = {{
+inline constexpr std::array<TypeFactorField, 5> kTypeFactorFields = {{
     {"read", &DeviceFactors::OfType::read},
     {"vector", &DeviceFactors::OfType::vector},
     {"matmul", &DeviceFactors::OfType::matmul},
     {"cache_read", &DeviceFactors::OfType::cache_read},
+    {"attention", &DeviceFactors::OfType::attention},
 }};
 
 }  // namespace planner

@@ -237,13 +237,17 @@ void use_factors(const DeviceFactors& f, const hwdb::ModelCosts& model, const Ru
     d->experts = role(model.role_types.experts, f.expert_read, f.expert_matmul);
   d->output = role(model.role_types.output, 1, 1);
   d->cache_read = d->bandwidth * f.cache_read;
+  d->attention = d->peak * f.attention * power;
   if (!f.types.empty()) {
     const auto k = cache_type(settings.cache_type_k), v = cache_type(settings.cache_type_v);
-    if (k && v) d->cache_read *= 2 / (1 / f.of(*k).cache_read + 1 / f.of(*v).cache_read);
+    if (k && v) {
+      // Half of the work is with the keys, half with the values.
+      d->cache_read *= 2 / (1 / f.of(*k).cache_read + 1 / f.of(*v).cache_read);
+      d->attention *= 2 / (1 / f.of(*k).attention + 1 / f.of(*v).attention);
+    }
   }
   // Synchronising costs processors in proportion to their number.
   d->dispatch = f.product_s * d->sync_share;
-  d->attention = d->peak * f.attention * power;
   d->activation = d->bandwidth * f.activation;
 }
 

@@ -40,6 +40,8 @@ struct Pass {
   double tokens = 1;
   double expert_share = 0;   // of a layer's routed experts that the tokens touch together
   double expert_tokens = 1;  // that each of those gets, on average
+  /// Tokens whose logits nobody asks for: the last layer ends for them with its attention.
+  double unanswered = 0;
 };
 Pass pass_of(const PlanBasis& basis, double tokens) {
   const hwdb::ModelShape& shape = basis.model->shape;
@@ -58,6 +60,23 @@ Work work_of(const Pass& pass) {
   return work;
 }
 
+// Takes the last layer's feed-forward of the unanswered tokens out of its work.
+void leave_out_last_ffn(const PlanBasis& basis, const Pass& pass, bool with_experts, Work* work) {
+  const hwdb::LayerCosts& layer = basis.model->layers[basis.n_layers() - 1];
+  const double ffn_flops = layer.dense_flops_per_token - layer.mixing_flops_per_token;
+  work->weight_flops -= pass.unanswered * ffn_flops;
+  const double all_flops = layer.dense_flops_per_token + layer.expert_flops_per_token;
+  // What travels between products goes about with their arithmetic.
+  if (all_flops > 0)
+    work->activation_bytes -= pass.unanswered * layer.activations_per_token * sizeof(float) *
+                              (ffn_flops + layer.expert_flops_per_token) / all_flops;
+  if (!with_experts || layer.expert_bytes == 0) return;
+  const Pass rest = pass_of(basis, pass.tokens - pass.unanswered);
+  work->expert_flops -= pass.unanswered * layer.expert_flops_per_token;
+  work->expert_bytes -=
+      static_cast<double>(layer.expert_bytes) * (pass.expert_share - rest.expert_share);
+}
+
 // Work of blocks [first, last) on `owner` (a GPU, or kHostDevice) in one pass, without attention.
 // Experts of layers below `n_cpu_moe` and what overrides move are left out.
 Work blocks_work(const PlanBasis& basis, std::int32_t owner, std::uint32_t first,
@@ -71,6 +90,8 @@ Work blocks_work(const PlanBasis& basis, std::int32_t owner, std::uint32_t first
   work.expert_flops = pass.tokens * (b.expert_flops - moe.expert_flops);
   work.activation_bytes = pass.tokens * (b.activations - a.activations);
   work.products = b.products - a.products;
+  if (last == basis.n_layers() && last > first && pass.unanswered > 0)
+    leave_out_last_ffn(basis, pass, n_cpu_moe < last, &work);
   if (basis.extras) {
     const Work away = moved_away(basis, owner, first, last, pass.tokens, pass.expert_share);
     work.weight_bytes -= away.weight_bytes, work.weight_flops -= away.weight_flops;
@@ -220,7 +241,8 @@ void add_moved_to_gpus(const PlanBasis& basis, const Placement& placement, const
 TimeSum prefill_micro_batch(const PlanBasis& basis, const Placement& placement, double tokens,
                             std::vector<TimeTerm>* terms, double* slowest_stage) {
   TimeSum sum(terms);
-  const Pass pass = pass_of(basis, tokens);
+  Pass pass = pass_of(basis, tokens);
+  pass.unanswered = tokens - 1;
   const std::uint32_t n = basis.n_layers();
   const std::uint32_t first_on_gpu = first_gpu_block(basis, placement);
   *slowest_stage = 0;

@@ -28,7 +28,7 @@ inline hwdb::ModelCosts dense_model() {
   hwdb::LayerCosts layer;
   layer.attention_bytes = 40'000'000;
   layer.dense_ffn_bytes = 60'000'000;
-  layer.dense_flops_per_token = 200e6;
+  layer.dense_flops_per_token = layer.mixing_flops_per_token = 200e6;
   layer.attention_flops_per_token_and_cell = 2.0 * 8 * (64 + 64);
   layer.n_matmuls = 7;
   m.layers.assign(10, layer);

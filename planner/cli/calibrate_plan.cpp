@@ -45,10 +45,7 @@ Result<hwdb::ModelCosts> slice_costs(const hwdb::ModelShape& shape, std::uint32_
 /// A model whose slice is more than the last-level cache holds, and not too much for the memory.
 std::string default_model(Session& session, const hwdb::Machine& machine,
                           const std::string& quant) {
-  // In a virtual machine the host's cache is shared with others; nobody knows how much is ours.
-  const double cache = machine.environment.empty()
-                           ? static_cast<double>(machine.cpu.last_level_cache_total_bytes)
-                           : 0;
+  const auto cache = static_cast<double>(machine.cpu.last_level_cache_total_bytes);
   const double memory = static_cast<double>(machine.memory.total.value.value);
   std::string chosen(kDefaultModels.front());
   for (const std::string_view name : kDefaultModels) {
@@ -151,13 +148,13 @@ Result<CalibrationPlan> calibration_plan(Session& session, const hwdb::Machine& 
     plan.kernels.push_back({costs->role_types.layers.front().type, width, width, n});
 
   const std::string& q = plan.quant;
-  std::vector<std::uint32_t> depths = {0, 1024, 4096};
+  std::vector<std::uint32_t> depths = {0, 512, 3072};
   if (full) depths = {0, 256, 4096, 16384};
   plan.slices.push_back(slice(plan.model, q, kFew, depths, full));
-  plan.slices.push_back(slice(plan.model, q, kMore, {0}, full));
   Slice cached = slice(plan.model, q, kFew, full ? depths : std::vector<std::uint32_t>{2048}, full);
   cached.cache_type = "q8_0";
   plan.slices.push_back(cached);
+  plan.slices.push_back(slice(plan.model, q, kMore, {0}, full));
   plan.slices.push_back(slice(std::string(kTinyModel), "Q8_0", kFew, {0}, full));
   if (full) {
     // Other widths, heads and types than the model's own; and experts.

@@ -113,10 +113,8 @@ report::Section residuals_section(const fitting::FittedDevice& device,
   section.title = "measured and predicted";
   report::Table table;
   table.columns = {
-      {"question", "", "", Align::left},
-      {"measured_tok_per_s", "measured", "tok/s"},
-      {"predicted_tok_per_s", "predicted", "tok/s"},
-      {"error", "off"},
+      {"question", "reading", "", Align::left},      {"measured_tok_per_s", "measured", "tok/s"},
+      {"predicted_tok_per_s", "predicted", "tok/s"}, {"error", "off"},
       {"noise", "noise", "", Align::right, 1},
   };
   std::vector<double> kernels;
@@ -187,9 +185,9 @@ report::Section history_section(const planner::CalibrationRecord& record) {
   report::Table table;
   table.columns = {{"measured_at", "when", "", Align::left},
                    {"runtime", "runtime", "", Align::left},
-                   {"question", "", "", Align::left},
+                   {"question", "reading", "", Align::left},
                    {"tok_per_s", "measured", "tok/s"},
-                   {"flaw", "", "", Align::left}};
+                   {"flaw", "flaw", "", Align::left}};
   for (const SpeedReading& r : record.readings)
     table.rows.push_back({Cell(r.measured_at), Cell(r.runtime), Cell(question_text(r)),
                           Cell(report::short_number(r.tok_per_s), r.tok_per_s),

@@ -19,6 +19,7 @@ struct Heading {
 constexpr std::array kHeadings = {
     Heading{kRig | kQuant, "what runs where"},
     Heading{kSynth | kQuantize, "the file that is made"},
+    Heading{kVerify, "what is compared"},
     Heading{kRun | kPlan, "as llama.cpp calls it"},
     Heading{kEngine | kGenerate | kBench | kScore | kMeasure, "how it runs"},
     Heading{kWorkload, "what it is used for"},

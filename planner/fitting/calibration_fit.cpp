@@ -240,7 +240,7 @@ class DeviceFit {
   }
 
   std::unique_ptr<Asked> ask(const SpeedReading& reading,
-                             std::shared_ptr<const planner::ResolvedModel> model) const {
+                             std::shared_ptr<const planner::ResolvedModel> model) {
     auto asked = std::make_unique<Asked>();
     asked->model = std::move(model);
     planner::PlanInputs& in = asked->inputs;
@@ -276,6 +276,7 @@ class DeviceFit {
     device.bandwidth = calibration_.bandwidth_bytes_per_s;
     device.peak = calibration_.peak_flops_per_s;
     planner::use_factors(calibration_.factors, asked->model->costs, in.settings, &device);
+    sync_share_ = device.sync_share;
     asked->placement = planner::place(
         asked->basis, is_cpu(key_) ? 0 : std::numeric_limits<std::int32_t>::max(), 0);
     if (!planner::is_speed_known(asked->basis, asked->placement)) return nullptr;
@@ -309,6 +310,7 @@ class DeviceFit {
     device.dense = {bandwidth * f.read * of.read, peak * f.vector * of.vector,
                     peak * f.matmul * of.matmul};
     device.activation = bandwidth * f.activation;
+    device.dispatch = f.product_s * sync_share_;
     planner::Work work;
     work.tokens = kernel.tokens;
     work.weight_bytes = static_cast<double>(hwdb::row_bytes(kernel.type, kernel.ne0)) * kernel.rows;
@@ -338,6 +340,11 @@ class DeviceFit {
     return types;
   }
 
+  static bool is_of_cache(double DeviceFactors::OfType::*member) {
+    return member == &DeviceFactors::OfType::cache_read ||
+           member == &DeviceFactors::OfType::attention;
+  }
+
   void make_slots() {
     for (const planner::FactorField& field : planner::kFactorFields)
       slots_.push_back({field.member, 0, nullptr});
@@ -360,8 +367,7 @@ class DeviceFit {
     for (std::size_t i = 0; i < types.size(); ++i) {
       const bool of_weights = weights.contains(types[i].type);
       for (const planner::TypeFactorField& field : planner::kTypeFactorFields) {
-        const bool of_cache = field.member == &DeviceFactors::OfType::cache_read;
-        if (of_cache ? caches.contains(types[i].type) : of_weights)
+        if (is_of_cache(field.member) ? caches.contains(types[i].type) : of_weights)
           slots_.push_back({nullptr, i, field.member});
       }
     }
@@ -375,8 +381,7 @@ class DeviceFit {
       bool touched = true;
       if (slot.of_type != nullptr) {
         const hwdb::TensorType type = calibration_.factors.types[slot.type].type;
-        touched = slot.of_type == &DeviceFactors::OfType::cache_read ? caches.contains(type)
-                                                                     : weights.contains(type);
+        touched = is_of_cache(slot.of_type) ? caches.contains(type) : weights.contains(type);
       }
       if (touched) out.push_back(i);
     }
@@ -424,6 +429,7 @@ class DeviceFit {
   Calibration calibration_;
   std::vector<Row> rows_;
   std::vector<Slot> slots_;
+  double sync_share_ = 1;  // as plans have it
 };
 
 /// Which device a reading is of; absent with a note where that cannot be told.

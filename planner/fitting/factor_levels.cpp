@@ -25,7 +25,7 @@ constexpr std::array<Figure, planner::kFactorFields.size()> kFigures = {
     &SpeedFactorRow::power_exponent};
 constexpr std::array<Figure, planner::kTypeFactorFields.size()> kTypeFigures = {
     &SpeedFactorRow::read, &SpeedFactorRow::vector, &SpeedFactorRow::matmul,
-    &SpeedFactorRow::cache_read};
+    &SpeedFactorRow::cache_read, &SpeedFactorRow::attention};
 
 // Expected distance of a row's figures from those above it, as standard deviations of the
 // logarithm; 0: that level does not tell it. Columns as kFactorFields: read, vector, cache_read,
@@ -38,8 +38,9 @@ constexpr Spread kVendor = {0.2, 0.4, 0.3, 0.4, 0.4, 0.3, 0.2, 0.3, 0.4, 0.4, 0.
 constexpr Spread kArch = {0.15, 0.3, 0.25, 0.4, 0.4, 0.2, 0.15, 0.2, 0.3, 0.3, 0.3, 0, 0};
 constexpr Spread kForm = {0.15, 0.3, 0.2, 0.3, 0.3, 0.2, 0.1, 0.1, 0.2, 0.2, 0.3, 0, 0};
 constexpr Spread kDevice = {0.12, 0.2, 0.2, 0.35, 0.3, 0.2, 0.15, 0.2, 0.2, 0.2, 0.25, 0, 0};
-// As kTypeFactorFields: read, vector, matmul, cache_read.
-constexpr std::array<double, planner::kTypeFactorFields.size()> kType = {0.12, 0.3, 0.2, 0.2};
+// As kTypeFactorFields: read, vector, matmul, cache_read, attention. Published prompts with a
+// quantized cache are too few for the last.
+constexpr std::array<double, planner::kTypeFactorFields.size()> kType = {0.12, 0.3, 0.2, 0.2, 0};
 
 std::string word(std::string_view text) {
   std::string out;
@@ -92,7 +93,7 @@ void FactorLevels::add(const DeviceClass& device, std::span<const hwdb::TensorTy
       const std::string_view name = planner::kTypeFactorFields[i].name;
       const bool of_processors = name == "vector";
       if (of_processors && (general || !is_processor(device))) continue;
-      unknown(i, name, 0, kType[i]);
+      if (kType[i] > 0) unknown(i, name, 0, kType[i]);
     }
   };
   const std::string backend(device.backend);
@@ -147,7 +148,8 @@ std::vector<SpeedFactorRow> FactorLevels::filled(std::span<const double> values,
     const Figure figure =
         row.tensor_type.empty() ? kFigures[unknowns_[i].field] : kTypeFigures[unknowns_[i].field];
     // A figure that no measured row spoke of is the one of the row above.
-    const bool learned = errors[i] < 0.98 * parameters_[i].prior_sd;
+    const bool learned = errors[i] < 0.98 * parameters_[i].prior_sd ||
+                         std::abs(values[i] - parameters_[i].prior) > 0.005;
     if (!learned && unknowns_[i].row > 0) continue;
     row.*figure = std::exp(values[i]);
     row.ln_errors.push_back(errors[i]);

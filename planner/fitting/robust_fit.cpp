@@ -124,11 +124,9 @@ class Fit {
         if (place_[i] < 0) continue;
         const double kept = values[i];
         values[i] = kept + kStep;
-        const double above = problem_.residual(row, values);
-        values[i] = kept - kStep;
-        const double below = problem_.residual(row, values);
+        const double stepped = problem_.residual(row, values);
         values[i] = kept;
-        slopes.emplace_back(place_[i], (above - below) / (2 * kStep));
+        slopes.emplace_back(place_[i], (stepped - residuals[row]) / kStep);
       }
       const double z = residuals[row] / noise(row);
       const double weight = huber_weight(z) / (noise(row) * noise(row));

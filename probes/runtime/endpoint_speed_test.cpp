@@ -128,7 +128,6 @@ TEST(EndpointSpeed, LlamaServerByItsOwnClock) {
   EXPECT_EQ(decode.depth, 40u);
   EXPECT_DOUBLE_EQ(decode.tok_per_s, 200);
   EXPECT_EQ(speed->readings[2].n_prompt, 80u);
-  ASSERT_EQ(speed->agreements.size(), 2u);
 }
 
 TEST(EndpointSpeed, OutsideAndOwnClockAgreeWhereTheServerTellsTheTruth) {
@@ -155,7 +154,7 @@ TEST(EndpointSpeed, OutsideAndOwnClockAgreeWhereTheServerTellsTheTruth) {
   }));
   const auto speed = measure_endpoint_speed(server.url(), quick());
   ASSERT_TRUE(speed) << speed.error().what;
-  ASSERT_FALSE(speed->agreements.empty());
+  ASSERT_EQ(speed->agreements.size(), 2u);
   for (const ClockAgreement& one : speed->agreements) {
     EXPECT_TRUE(one.has_prefill && one.has_decode);
     // Loopback and a busy machine take a few milliseconds of it.
