@@ -398,6 +398,7 @@ void fields(V& v, SpeedAccuracyRow& r) {
   v("phase", r.phase);
   v("backend", r.backend);
   v("situation", r.situation);
+  v("known_device", r.known_device);
   v("rows", r.rows);
   v("devices", r.devices);
   v("median_error", r.median_error);

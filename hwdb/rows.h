@@ -312,12 +312,14 @@ struct SpeedFactorRow {
 };
 
 /// How far published speeds lay from what the factors predict when the whole device is left out of
-/// their fit: what bands are made of. The row that says most (situation, then backend) counts.
+/// their fit: what bands are made of. The row that says most (situation, then backend) counts. With
+/// `known_device` it was other models of the device that were in the fit.
 struct SpeedAccuracyRow {
   std::string id;
   std::string phase;      // decode, prefill
   std::string backend;    // "" any
   std::string situation;  // plain, depth, several_gpus, experts, offload, cpu, batch; "" any
+  bool known_device = false;
   std::uint32_t rows = 0, devices = 0;
   double median_error = 0, p90_error = 0;  // |measured / predicted - 1|
   double device_median_error = 0;          // median over devices of each one's median error

@@ -86,6 +86,7 @@ DeviceFactors factors_of(const std::vector<hwdb::SpeedFactorRow>& rows, const De
   std::array<bool, kFactorFields.size()> seen{};
   for (const hwdb::SpeedFactorRow& row : rows) {
     if (!matches(row, device)) continue;
+    if (!row.device.empty()) product.of_device = true;
     if (row.tensor_type.empty()) {
       const std::optional<double> figures[] = {row.read,          row.vector,
                                                row.cache_read,    row.matmul,

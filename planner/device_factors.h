@@ -36,6 +36,8 @@ struct DeviceFactors {
   /// rates go with (watts per FLOP/s of the peak, over kWattsPerFlop) to this power.
   double power_exponent = 0.5;
 
+  bool of_device = false;  // some of it was measured on that very kind of device
+
   /// Multipliers for one tensor type of the weights (`cache_read`, `attention`: of the cache).
   struct OfType {
     hwdb::TensorType type{};

@@ -93,6 +93,7 @@ class Ranking {
     inputs_.workload = request.workload;
     inputs_.tariff = tariff;
     inputs_.assumptions = &assumptions_;
+    inputs_.calibrations = request.calibrations;
     need_ = std::max(1e-3, request.workload.min_decode_tok_per_s);
     minimum_ = request.min_decode_tok_per_s > 0 ? request.min_decode_tok_per_s
                                                 : request.workload.min_decode_tok_per_s;

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -20,7 +21,9 @@ struct FitRequest {
   std::optional<std::uint64_t> n_ctx;
   std::vector<std::string> quants;  // empty: the usual ones for local use
   double min_decode_tok_per_s = 0;  // 0: the workload's
-  std::string model_filter;         // substring of id or family, "" all
+  /// What was fitted to the machine; must live as long as the ranking takes.
+  std::span<const Calibration> calibrations;
+  std::string model_filter;  // substring of id or family, "" all
   std::size_t top = 0;  // rows wanted; 0: all. Models whose bound says that they cannot be among
                         // them are not planned, which saves most of the time
 };

@@ -39,9 +39,13 @@ void add_piece(const Piece& piece, const DeviceRates& device, TimeSum* sum) {
   sum->add(term);
 }
 
+// Tokens up to which runtimes have kernels of their own that multiply by single vectors.
+constexpr double kVectorTokens = 8;
+
 // Products with few tokens run at one rate, those with many at another that grows with the tokens.
 double flop_rate(const DeviceRates::Role& role, double tokens, double half) {
-  return std::max(role.vector, role.matmul * tokens / (tokens + half));
+  const double many = role.matmul * tokens / (tokens + half);
+  return tokens <= kVectorTokens ? std::max(role.vector, many) : many;
 }
 
 }  // namespace

@@ -80,12 +80,15 @@ SpeedBand find_band(const PlanBasis& basis, const Placement& placement, Phase ph
           ? "cpu"
           : to_string(basis.settings->backend.value_or(
                 basis.machine->gpus[static_cast<std::size_t>(basis.gpus.front().gpu)].backend));
+  const bool known = (on_gpu(placement) ? basis.gpus.front() : basis.host).factors->of_device;
   int best = -1;
   for (const hwdb::SpeedAccuracyRow& row : *a.speed_accuracy) {
     if (row.phase != words) continue;
     if (!row.situation.empty() && row.situation != situation) continue;
     if (!row.backend.empty() && row.backend != backend) continue;
-    const int score = (row.situation.empty() ? 0 : 2) + (row.backend.empty() ? 0 : 1);
+    if (row.known_device && !known) continue;
+    const int score = (row.known_device ? 4 : 0) + (row.situation.empty() ? 0 : 2) +
+                      (row.backend.empty() ? 0 : 1);
     if (score <= best) continue;
     best = score;
     band = {row.low, row.high, &row};

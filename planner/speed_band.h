@@ -24,8 +24,8 @@ struct SpeedBand {
   Estimate rate(double tokens, double seconds, hwdb::Basis basis) const;
   Estimate time(double seconds, hwdb::Basis basis) const;
 };
-/// Of a calibrated machine from its own residuals, else of the accuracy row that says most: its
-/// situation and backend, its situation, its backend, any.
+/// Of a calibrated machine from its own residuals, else of the accuracy row that says most: of
+/// known devices if it is one, of its situation and backend, its situation, any.
 SpeedBand find_band(const PlanBasis& basis, const Placement& placement, Phase phase);
 
 /// One time after the other; their errors are taken to be independent.

@@ -69,9 +69,9 @@ std::vector<Alternative> find_alternatives(Session& session, const Plan& origina
       if (!attached) return false;
       attachments = std::move(*attached);
     }
-    auto plan = planner::plan_scenario(changed, **model, rig, tariff ? *tariff : nullptr,
-                                       &session.assumptions(), nullptr, nullptr,
-                                       attachments ? &*attachments : nullptr);
+    auto plan = planner::plan_scenario(
+        changed, **model, rig, tariff ? *tariff : nullptr, &session.assumptions(), nullptr, nullptr,
+        attachments ? &*attachments : nullptr, session.calibrations(rig));
     if (!plan || !good(*plan, on_gpu)) return false;
     found.push_back({std::move(change), std::move(*plan)});
     return true;

@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
 #include <string>
 
 #include "planner/cli/check.h"
@@ -149,6 +150,12 @@ std::string next_command(const Options& options, const planner::FitRow& row) {
   if (options.on != "this") line += " --on " + planner::shell_word(options.on);
   line += " --use " + options.workload.use;
   if (options.n_ctx) line += fmt::format(" -c {}", *options.n_ctx);
+  // What else the figures of the row depend on.
+  constexpr std::array<std::string_view, 7> kKept = {
+      "--prompt", "--gen", "--cached", "--depth", "--users", "--parallel", "--power-limit"};
+  for (const auto& [name, value] : options.given)
+    if (std::ranges::find(kKept, name) != kKept.end())
+      line += fmt::format(" {} {}", name, planner::shell_word(value));
   return line;
 }
 
@@ -180,6 +187,7 @@ hwdb::Result<Outcome> cmd_fit(Session& session) {
   }
   request.min_decode_tok_per_s = options.min_tps.value_or(0);
   request.model_filter = options.model_filter;
+  request.calibrations = session.calibrations(**machine);
   const bool brief = options.command.empty();
   const std::size_t top = options.top.value_or(brief ? kShortTop : kTop);
   request.top = top;

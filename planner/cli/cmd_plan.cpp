@@ -52,6 +52,7 @@ planner::PlanInputs inputs_of(Session& session, const hwdb::ModelCosts& costs,
   inputs.workload = plan.scenario.workload;
   inputs.assumptions = &session.assumptions();
   inputs.attachments = attachments;
+  inputs.calibrations = session.calibrations(machine);
   return inputs;
 }
 
@@ -119,7 +120,7 @@ hwdb::Result<Outcome> cmd_plan(Session& session) {
   }
   const planner::Attachments* attached = attachments ? &*attachments : nullptr;
   auto plan = planner::plan_scenario(scenario, **model, **machine, *tariff, &session.assumptions(),
-                                     nullptr, nullptr, attached);
+                                     nullptr, nullptr, attached, session.calibrations(**machine));
   if (!plan) return plan.error();
 
   const planner::PlanInputs inputs =

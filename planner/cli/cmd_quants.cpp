@@ -46,6 +46,7 @@ hwdb::Result<Outcome> cmd_quants(Session& session) {
   inputs.workload = scenario.workload;
   inputs.tariff = *tariff;
   inputs.assumptions = &session.assumptions();
+  inputs.calibrations = session.calibrations(**machine);
   auto rows = planner::compare_quants(session.catalog(), **model, inputs);
   if (!rows) return rows.error();
 

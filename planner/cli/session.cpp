@@ -320,6 +320,11 @@ Result<planner::Plan> Session::plan(const planner::Scenario& scenario) {
   return planner::Batch(sources()).plan(scenario);
 }
 
+std::span<const planner::Calibration> Session::calibrations(const hwdb::Machine& machine) {
+  if (&machine != records_->here.get()) return {};
+  return records_->calibrations;
+}
+
 planner::BatchSources Session::sources() {
   planner::BatchSources sources;
   sources.model = [this](const std::string& name, const std::string& quant) {
@@ -327,11 +332,7 @@ planner::BatchSources Session::sources() {
   };
   sources.machine = [this](const std::string& rig) { return machine(rig); };
   sources.unmeasured_machine = [this](const std::string& rig) { return unmeasured_machine(rig); };
-  sources.calibrations =
-      [this](const hwdb::Machine& machine) -> std::span<const planner::Calibration> {
-    if (&machine != records_->here.get()) return {};
-    return records_->calibrations;
-  };
+  sources.calibrations = [this](const hwdb::Machine& machine) { return calibrations(machine); };
   sources.tariff = [this](const std::string& name) { return tariff(name); };
   sources.assumptions = &assumptions();
   return sources;

@@ -6,6 +6,7 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -89,6 +90,8 @@ class Session {
   /// Plan of one scenario through the same path as `batch`.
   hwdb::Result<planner::Plan> plan(const planner::Scenario& scenario);
   planner::BatchSources sources();
+  /// What was fitted to a machine of machine(); empty for others.
+  std::span<const planner::Calibration> calibrations(const hwdb::Machine& machine);
 
  private:
   hwdb::Result<std::shared_ptr<const hwdb::Machine>> unmeasured_machine(const std::string& rig);

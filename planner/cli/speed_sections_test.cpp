@@ -135,7 +135,7 @@ TEST(Sequences, ABatchIsOfAllAndOfEach) {
 }
 
 TEST(Why, MillisecondsAddUp) {
-  const std::string text = run_program(kPlan + "-c 16k --depth 12000 --why").out;
+  const std::string text = run_program(kPlan + "-c 16k --depth 12000 --prompt 1300 --why").out;
   for (const char* title : {"Why: one decode step", "Why: one prefill"}) {
     const std::size_t at = text.find(title);
     ASSERT_NE(at, std::string::npos) << text;
@@ -205,6 +205,12 @@ TEST(Tables, TheFirstRowOfFitIsWhatPlanSays) {
     EXPECT_EQ(likely(row, key), likely(plan, key)) << key;
   EXPECT_EQ(hwdb::write_json(*row.find("speed_by_depth")),
             hwdb::write_json(*plan.find("speed_by_depth")));
+}
+
+TEST(Tables, TheNextCommandAsksTheSame) {
+  const std::string out =
+      run_program("fit --on 'RTX 3090' --top 1 --use agent --prompt 30k --cached 90% -np 2").out;
+  EXPECT_TRUE(contains(out, "--use agent --parallel 2 --prompt 30k --cached 90%")) << out;
 }
 
 TEST(ListAccuracy, ShowsWhatEachRowSays) {

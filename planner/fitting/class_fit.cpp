@@ -182,17 +182,19 @@ double ClassFit::naive_rate(std::size_t index) const {
   return device.peak / (2 * model.params_active);
 }
 
-LeftOutResiduals leave_devices_out(const ClassFit& fit, const FitResult& all) {
+namespace {
+
+// Fits once for each group without it, and asks for its cases.
+LeftOutResiduals leave_out(const ClassFit& fit, const FitResult& all,
+                           const std::map<std::string, std::vector<std::size_t>>& groups) {
   const std::vector<Case>& cases = fit.cases();
-  std::map<std::string, std::vector<std::size_t>> by_device;
-  for (std::size_t i = 0; i < cases.size(); ++i) by_device[cases[i].device_key].push_back(i);
   LeftOutResiduals out;
-  out.residuals.resize(cases.size());
-  out.naive.resize(cases.size());
+  out.residuals.assign(cases.size(), std::nan(""));
+  out.naive.assign(cases.size(), std::nan(""));
   const auto ratio = [&](std::size_t i) {
     return std::log(cases[i].row.reading.tok_per_s / fit.naive_rate(i));
   };
-  for (const auto& [device, own] : by_device) {
+  for (const auto& [name, own] : groups) {
     std::vector<bool> used(cases.size(), true);
     for (const std::size_t i : own) used[i] = false;
     const FitResult without = fit.fit(&used, all.values);
@@ -209,6 +211,36 @@ LeftOutResiduals leave_devices_out(const ClassFit& fit, const FitResult& all) {
     }
   }
   return out;
+}
+
+}  // namespace
+
+LeftOutResiduals leave_devices_out(const ClassFit& fit, const FitResult& all) {
+  std::map<std::string, std::vector<std::size_t>> groups;
+  for (std::size_t i = 0; i < fit.cases().size(); ++i)
+    groups[fit.cases()[i].device_key].push_back(i);
+  return leave_out(fit, all, groups);
+}
+
+LeftOutResiduals leave_models_out(const ClassFit& fit, const FitResult& all) {
+  constexpr std::size_t kFolds = 8;
+  std::map<std::string, std::map<std::string, std::size_t>> models;  // of a device, their order
+  for (const Case& one : fit.cases()) {
+    auto& own = models[one.device_key];
+    own.try_emplace(one.model->name, own.size());
+  }
+  // Models of one device fall into different folds, and one model into different folds on different
+  // devices, so that each has its device's other models and its own elsewhere.
+  std::map<std::string, std::vector<std::size_t>> groups;
+  for (std::size_t i = 0; i < fit.cases().size(); ++i) {
+    const Case& one = fit.cases()[i];
+    const auto& own = models[one.device_key];
+    if (own.size() < 2) continue;
+    const auto place =
+        static_cast<std::size_t>(std::distance(models.begin(), models.find(one.device_key)));
+    groups[std::to_string((own.at(one.model->name) + place) % kFolds)].push_back(i);
+  }
+  return leave_out(fit, all, groups);
 }
 
 }  // namespace fitting

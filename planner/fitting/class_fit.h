@@ -49,11 +49,16 @@ struct LeftOutResiduals {
 };
 LeftOutResiduals leave_devices_out(const ClassFit& fit, const FitResult& all);
 
-/// Error figures and bands by phase, situation and backend from what was left out. A class with
+/// The same by fits that had other models of the device but not this one: what is to be expected of
+/// devices that the factors know. Cases of devices with a single model have no residual (NaN).
+LeftOutResiduals leave_models_out(const ClassFit& fit, const FitResult& all);
+
+/// Error figures and bands by phase, situation and backend from what was left out; cases without
+/// a residual are passed over. A class with
 /// fewer than `least_rows` cases or three devices gets no row of its own.
 std::vector<hwdb::SpeedAccuracyRow> accuracy_rows(const std::vector<Case>& cases,
                                                   const LeftOutResiduals& left_out,
-                                                  std::size_t least_rows);
+                                                  bool known_devices, std::size_t least_rows);
 
 /// The two tables as they stand in hwdb/data/speed.
 std::string factors_json(std::span<const hwdb::SpeedFactorRow> rows);

@@ -148,7 +148,8 @@ std::vector<SpeedFactorRow> FactorLevels::filled(std::span<const double> values,
     const Figure figure =
         row.tensor_type.empty() ? kFigures[unknowns_[i].field] : kTypeFigures[unknowns_[i].field];
     // A figure that no measured row spoke of is the one of the row above.
-    const bool learned = errors[i] < 0.98 * parameters_[i].prior_sd;
+    const bool learned = errors[i] < 0.98 * parameters_[i].prior_sd ||
+                         std::abs(values[i] - parameters_[i].prior) > 0.005;
     if (!learned && unknowns_[i].row > 0) continue;
     row.*figure = std::exp(values[i]);
     row.ln_errors.push_back(errors[i]);

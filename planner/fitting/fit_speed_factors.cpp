@@ -100,7 +100,10 @@ int main(int argc, char** argv) {
   fmt::print("{} cases, {} unknowns, {} steps{}\n", fit.cases().size(), all.values.size(),
              all.iterations, all.converged ? "" : " (not converged)");
   const auto left_out = fitting::leave_devices_out(fit, all);
-  const auto accuracy = fitting::accuracy_rows(fit.cases(), left_out, kLeastRows);
+  auto accuracy = fitting::accuracy_rows(fit.cases(), left_out, false, kLeastRows);
+  const auto known =
+      fitting::accuracy_rows(fit.cases(), fitting::leave_models_out(fit, all), true, kLeastRows);
+  accuracy.insert(accuracy.end(), known.begin(), known.end());
   print_accuracy(accuracy);
   if (with_cases) print_cases(fit.cases(), left_out, all);
   if (write_folder.empty()) return 0;
