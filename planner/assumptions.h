@@ -47,6 +47,10 @@ struct Assumptions {
   /// on the low side of what is sold.
   double flops_per_byte = 40;
 
+  /// Share of drafted tokens that the model would have written itself, where nobody says it. A
+  /// judgement: 0.6 to 0.8 is told of code and chat, less of free text.
+  double draft_acceptance = 0.7;
+
   /// Share of the power limit that a GPU draws (power.json, defaults).
   double decode_fraction_memory_bound = 0.9, decode_fraction_small_model = 0.55,
          decode_fraction_laptop = 0.85, decode_fraction_apple = 0.75, decode_fraction_server = 0.55;

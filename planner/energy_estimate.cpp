@@ -19,8 +19,8 @@ bool is_apple(const hwdb::GpuInfo& gpu) {
   return gpu.vendor == "Apple";
 }
 
-double power_limit(const hwdb::GpuInfo& gpu, const hwdb::Machine& machine,
-                   const Assumptions& assumptions, Basis* basis) {
+double own_power_limit(const hwdb::GpuInfo& gpu, const hwdb::Machine& machine,
+                       const Assumptions& assumptions, Basis* basis) {
   if (gpu.power_limit) {
     *basis = weaker(*basis, gpu.power_limit->basis);
     return gpu.power_limit->value.value;
@@ -30,6 +30,12 @@ double power_limit(const hwdb::GpuInfo& gpu, const hwdb::Machine& machine,
     return machine.cpu.tdp->value.value;
   return gpu.kind == hwdb::GpuInfo::Kind::discrete ? assumptions.gpu_unknown_w
                                                    : assumptions.shared_gpu_unknown_w;
+}
+
+// What the user holds it to, where that is less.
+double power_limit(const hwdb::GpuInfo& gpu, const PlanBasis& plan, Basis* basis) {
+  const double own = own_power_limit(gpu, *plan.machine, *plan.assumptions, basis);
+  return std::min(own, plan.settings->power_limit_w.value_or(own));
 }
 
 // Integrated and unified GPUs rest inside the machine's own idle watts.
@@ -150,7 +156,7 @@ EnergyEstimate estimate_energy(const PlanBasis& basis, const Placement& placemen
     Basis ignored = Basis::modelled;
     const double rest = idle_watts(gpu, a, &ignored);
     const double resident = rest + (discrete ? a.gpu_loaded_idle_w : 0);
-    const double limit = power_limit(gpu, machine, a, &load_basis);
+    const double limit = power_limit(gpu, basis, &load_basis);
     if (!discrete) peak_w += limit;
     loaded.gpu_w += resident - rest;
     const bool parallel = in_parallel(basis, placement);

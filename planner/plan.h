@@ -96,6 +96,7 @@ struct TimeTerm {
     activations,  // between the products
     link,         // transfers between devices
     dispatch,     // of products
+    draft,        // tokens that a smaller model proposes
     pass,         // of a whole pass
   };
   Kind kind = Kind::weights;

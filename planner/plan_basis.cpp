@@ -9,6 +9,7 @@
 
 #include "hwdb/tensor_traits.h"
 #include "planner/class_factors.h"
+#include "planner/power_limit.h"
 
 namespace planner {
 namespace {
@@ -96,6 +97,9 @@ DeviceRates rates_of(const PlanInputs& inputs, const Assumptions& assumptions, c
   }
   if (gpu.kind == GpuInfo::Kind::discrete && gpu.power_limit && d.peak > 0)
     d.watts_per_flop = gpu.power_limit->value.value / d.peak;
+  if (gpu.power_limit && inputs.settings.power_limit_w) {
+    d.power_share = *inputs.settings.power_limit_w / gpu.power_limit->value.value;
+  }
   set_calibration(find_calibration(inputs.calibrations, hwdb::to_string(inputs.settings.runtime),
                                    to_string(backend), gpu.name),
                   &d);
@@ -223,21 +227,23 @@ std::uint32_t outputs_of(const RunSettings& settings, std::uint32_t n_tokens) {
 void use_factors(const DeviceFactors& f, const hwdb::ModelCosts& model, const RunSettings& settings,
                  DeviceRates* d) {
   d->factors = &f;
+  const double bandwidth = d->bandwidth * reading_at_power(d->power_share);
+  const double peak = d->peak * computing_at_power(d->power_share);
   const double power =
       d->watts_per_flop > 0 ? std::pow(d->watts_per_flop / kWattsPerFlop, f.power_exponent) : 1;
   const auto role = [&](const std::vector<hwdb::ModelCosts::TypeShare>& shares, double read_share,
                         double matmul_share) {
     const TypeMix mix = mix_of(shares, f);
-    return DeviceRates::Role{d->bandwidth * f.read * read_share / mix.read,
-                             d->peak * f.vector / mix.vector,
-                             d->peak * f.matmul * matmul_share * power / mix.matmul};
+    return DeviceRates::Role{bandwidth * f.read * read_share / mix.read,
+                             peak * f.vector / mix.vector,
+                             peak * f.matmul * matmul_share * power / mix.matmul};
   };
   d->dense = role(model.role_types.layers, 1, 1);
   if (model.shape.n_experts > 0)
     d->experts = role(model.role_types.experts, f.expert_read, f.expert_matmul);
   d->output = role(model.role_types.output, 1, 1);
-  d->cache_read = d->bandwidth * f.cache_read;
-  d->attention = d->peak * f.attention * power;
+  d->cache_read = bandwidth * f.cache_read;
+  d->attention = peak * f.attention * power;
   if (!f.types.empty()) {
     const auto k = cache_type(settings.cache_type_k), v = cache_type(settings.cache_type_v);
     if (k && v) {
@@ -248,7 +254,7 @@ void use_factors(const DeviceFactors& f, const hwdb::ModelCosts& model, const Ru
   }
   // Synchronising costs processors in proportion to their number.
   d->dispatch = f.product_s * d->sync_share;
-  d->activation = d->bandwidth * f.activation;
+  d->activation = bandwidth * f.activation;
 }
 
 double visible_cells(double depth, double n, double window) {

@@ -29,6 +29,7 @@ struct DeviceRates {
   std::int32_t gpu = -1;      // index into the machine's GPUs; -1: the processors
   double bandwidth = 0;       // bytes per second of the spec; 0: unknown
   double peak = 0;            // FLOPs per second; 0: unknown
+  double power_share = 1;     // of its rated watts that it may draw
   double watts_per_flop = 0;  // of the power limit and the peak; 0: not told, or no card
   double sync_share = 1;      // of `product_s` that counts: processors by their threads
   double dispatch = 0;        // seconds of a product
@@ -90,6 +91,7 @@ struct PlanExtras {
   std::vector<DeviceBytes> gpus;  // beside the model, one each of PlanBasis::gpus
   DeviceBytes host;
   std::vector<AttachedMemory> attached;  // the same, by what it is
+  double draft_step_s = 0;  // seconds of drafting one token in each sequence; 0: nothing drafts
 };
 
 /// What every stage starts from: the question in numbers. Made by prepare(); points into the

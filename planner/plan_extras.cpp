@@ -8,6 +8,7 @@
 #include "hwdb/tensor_traits.h"
 #include "planner/batch.h"
 #include "planner/placement.h"
+#include "planner/speed_estimate.h"
 
 namespace planner {
 namespace {
@@ -194,6 +195,7 @@ hwdb::Status add_draft_model(const PlanInputs& inputs, const ResolvedModel& draf
   const auto second = prepare(own);
   if (!second) return second.error();
   const Placement placement = place(*second, *own.settings.n_gpu_layers, 0);
+  basis->extras->draft_step_s = decode_step(*second, placement, nullptr).seconds();
   attach(AttachedMemory::Kind::draft_model, draft.name + " " + draft.costs.quant,
          placed_bytes(*second, placement), basis);
   return hwdb::Ok{};
@@ -230,6 +232,22 @@ hwdb::ModelShape draft_layers_shape(const hwdb::ModelShape& shape) {
   return own;
 }
 
+/// One pass over the draft layers' weights and the output for each sequence. What they attend to is
+/// small beside it.
+double draft_layers_seconds(const hwdb::ModelCosts& model, std::int32_t home,
+                            const PlanBasis& basis) {
+  Work work;
+  work.tokens = work.output_tokens = basis.batch;
+  work.weight_bytes = static_cast<double>(model.mtp_bytes);
+  if (model.bits_per_weight > 0)
+    work.weight_flops = basis.batch * 2 * 8 * work.weight_bytes / model.bits_per_weight;
+  work.output_bytes = static_cast<double>(model.output_bytes);
+  work.output_flops = basis.batch * model.output_flops_per_token;
+  TimeSum sum(nullptr);
+  add_work(work, home < 0 ? basis.host : basis.gpus[static_cast<std::size_t>(home)], &sum);
+  return sum.seconds();
+}
+
 /// llama.cpp opens a second context on the draft layers: their weights are part of the model's file
 /// and lie behind its last block; the cache and the buffers are the context's own.
 hwdb::Status add_draft_layers(const PlanInputs& inputs, PlanBasis* basis) {
@@ -259,6 +277,7 @@ hwdb::Status add_draft_layers(const PlanInputs& inputs, PlanBasis* basis) {
                                 ? kHostDevice
                                 : static_cast<std::int32_t>(placement.layers_on_gpu.size()) - 1;
   device(&placed, home).weights += static_cast<double>(inputs.model->mtp_bytes);
+  basis->extras->draft_step_s = draft_layers_seconds(*inputs.model, home, *basis);
   attach(AttachedMemory::Kind::draft_layers, "draft layers", placed, basis);
   return hwdb::Ok{};
 }

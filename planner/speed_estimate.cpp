@@ -119,12 +119,13 @@ void add_output(const PlanBasis& basis, double tokens, Work* work) {
   work->products += 1;
 }
 
+// The cache is read once for each sequence, whatever the tokens that look at it.
 void add_decode_attention(const PlanBasis& basis, std::uint32_t first, std::uint32_t last,
                           Work* work) {
   const LayerSums &a = basis.sums[first], &b = basis.sums[last];
   work->cache_bytes = basis.batch * (b.cache_read - a.cache_read);
-  work->attention_flops = basis.batch * (b.decode_attention_flops - a.decode_attention_flops);
-  work->activation_bytes += basis.batch * (b.decode_scores - a.decode_scores);
+  work->attention_flops = work->tokens * (b.decode_attention_flops - a.decode_attention_flops);
+  work->activation_bytes += work->tokens * (b.decode_scores - a.decode_scores);
 }
 
 void add_hand_over(const PlanBasis& basis, double times, double tokens, double bytes_per_s,
@@ -282,10 +283,27 @@ TimeSum prefill_micro_batch(const PlanBasis& basis, const Placement& placement, 
 
 }  // namespace
 
-TimeSum decode_step(const PlanBasis& basis, const Placement& placement,
+namespace {
+
+// Tokens that a sequence drafts at a time, and those that a pass over them yields on average: each
+// counts as long as all before it were right, and the model's own comes on top.
+struct Drafting {
+  double tokens = 0, kept = 1;
+};
+Drafting drafting_of(const PlanBasis& basis) {
+  Drafting drafting;
+  if (!basis.extras || basis.extras->draft_step_s <= 0) return drafting;
+  const DraftSettings& draft = basis.settings->draft;
+  const double acceptance = draft.acceptance.value_or(basis.assumptions->draft_acceptance);
+  drafting.tokens = draft.n_max;
+  double right = 1;
+  for (std::uint32_t i = 0; i < draft.n_max; ++i) drafting.kept += right *= acceptance;
+  return drafting;
+}
+
+TimeSum decode_pass(const PlanBasis& basis, const Placement& placement, double tokens,
                     std::vector<TimeTerm>* terms) {
   TimeSum sum(terms);
-  const double tokens = basis.batch;
   const Pass pass = pass_of(basis, tokens);
   const std::uint32_t n = basis.n_layers();
   const std::uint32_t first_on_gpu = first_gpu_block(basis, placement);
@@ -348,6 +366,28 @@ TimeSum decode_step(const PlanBasis& basis, const Placement& placement,
                 tokens, front.host_link, front.gpu, &sum);
   if (basis.extras) add_moved_to_gpus(basis, placement, pass, &sum);
   return sum;
+}
+
+}  // namespace
+
+TimeSum decode_step(const PlanBasis& basis, const Placement& placement,
+                    std::vector<TimeTerm>* terms) {
+  const Drafting drafting = drafting_of(basis);
+  if (drafting.tokens <= 0) return decode_pass(basis, placement, basis.batch, terms);
+  std::vector<TimeTerm> pass_terms;
+  TimeSum pass = decode_pass(basis, placement, basis.batch * (1 + drafting.tokens),
+                             terms ? &pass_terms : nullptr);
+  TimeTerm draft;
+  draft.kind = TimeTerm::Kind::draft;
+  draft.bound = Bound::overhead;
+  draft.device = lead(basis, placement).gpu;
+  draft.amount = drafting.tokens;
+  draft.rate = 1 / basis.extras->draft_step_s;
+  draft.seconds = drafting.tokens * basis.extras->draft_step_s;
+  pass.add(draft);
+  TimeSum step(terms);
+  step.add(pass, 1 / drafting.kept);
+  return step;
 }
 
 TimeSum prefill_pass(const PlanBasis& basis, const Placement& placement,

@@ -6,7 +6,8 @@
 
 namespace planner {
 
-/// One decode step of the whole batch. `terms` may be null.
+/// One decode step of the whole batch: one more token of each sequence. With drafting the mean of
+/// what a token takes: passes over all drafted tokens, of which some are kept. `terms` may be null.
 TimeSum decode_step(const PlanBasis& basis, const Placement& placement,
                     std::vector<TimeTerm>* terms);
 /// One prefill of the prompt's new tokens, in micro-batches. `terms` may be null.

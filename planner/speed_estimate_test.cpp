@@ -4,8 +4,11 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <memory>
 #include <numeric>
 
+#include "planner/attachments.h"
+#include "planner/batch.h"
 #include "planner/class_factors.h"
 #include "planner/placement.h"
 #include "planner/test_inputs.h"
@@ -271,6 +274,32 @@ TEST(Speed, AMachineWithItsOwnCalibrationGoesByIt) {
   EXPECT_NE(plan->speed.prefill_accuracy, nullptr);
   c.inputs.settings.runtime = hwdb::Runtime::tokwatt;  // another program
   EXPECT_NE(c.plan()->speed.decode_tok_per_s.basis, hwdb::Basis::calibrated);
+}
+
+TEST(Speed, DraftedTokensThatAreKeptShareAPass) {
+  Case c(dense_model(), with_cards({card("A", 24e9, 1e12, 1e15)}));
+  short_context(&c);
+  const double alone = 1 / c.plan()->speed.decode_tok_per_s.likely;
+  auto small = std::make_shared<ResolvedModel>();
+  small->name = "small";
+  small->costs = dense_model();
+  for (auto& layer : small->costs.layers)
+    layer.attention_bytes /= 10, layer.dense_ffn_bytes /= 10, layer.dense_flops_per_token /= 10;
+  small->costs.output_bytes /= 10;
+  Attachments attachments;
+  attachments.draft = small;
+  c.inputs.attachments = &attachments;
+  c.inputs.settings.draft.model = "small";
+  c.inputs.settings.draft.n_max = 3;
+  c.inputs.settings.draft.acceptance = 0.8;
+  // A pass over four tokens reads no more than one over one; three small steps come before it.
+  const double kept = 1 + 0.8 + 0.64 + 0.512;
+  const auto plan = c.plan();
+  EXPECT_NEAR(1 / plan->speed.decode_tok_per_s.likely, 1.3 * alone / kept, 1e-6);
+  EXPECT_NEAR(sum_of(plan->speed.decode_terms), 1 / plan->speed.decode_tok_per_s.likely, 1e-9);
+  // Nothing accepted: the drafting was for nothing.
+  c.inputs.settings.draft.acceptance = 0;
+  EXPECT_NEAR(1 / c.plan()->speed.decode_tok_per_s.likely, 1.3 * alone, 1e-6);
 }
 
 TEST(Speed, DepthsAreAskedOneByOne) {

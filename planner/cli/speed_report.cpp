@@ -39,6 +39,8 @@ std::string_view key_of(planner::TimeTerm::Kind kind) {
       return "link";
     case Kind::dispatch:
       return "dispatch";
+    case Kind::draft:
+      return "drafting";
     case Kind::pass:
       return "pass";
   }

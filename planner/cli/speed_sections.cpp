@@ -67,6 +67,8 @@ std::string_view kind_words(planner::TimeTerm::Kind kind) {
       return "transfer";
     case Kind::dispatch:
       return "dispatch";
+    case Kind::draft:
+      return "drafting";
     case Kind::pass:
       return "each pass";
   }
