@@ -158,7 +158,10 @@ Result<CalibrationPlan> calibration_plan(Session& session, const hwdb::Machine& 
   cached.cache_type = "q8_0";
   plan.slices.push_back(cached);
   plan.slices.push_back(slice(plan.model, q, kMore, {0}, full));
-  plan.slices.push_back(slice(std::string(kTinyModel), "Q8_0", kFew, {0}, full));
+  // Its weights stay in the cache: what a token takes says nothing about memory.
+  Slice tiny = slice(std::string(kTinyModel), "Q8_0", kFew, {0}, full);
+  tiny.how.n_gen = 0;
+  plan.slices.push_back(tiny);
   if (full) {
     // Other widths, heads and types than the model's own; and experts.
     plan.slices.push_back(slice(std::string(kOtherShape), "Q4_0", kMore, {0, 4096}, full));
