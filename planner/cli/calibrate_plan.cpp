@@ -132,7 +132,7 @@ Result<CalibrationPlan> calibration_plan(Session& session, const hwdb::Machine& 
   const auto costs = slice_costs(*shape, kFew, plan.quant);
   if (!costs) return costs.error();
 
-  // The widest products of the model; one so small that it is nothing but overhead.
+  // The widest products of the model.
   const std::uint32_t width = shape->n_embd;
   const std::uint32_t dense = shape->n_ff.at(0);
   const std::uint32_t ff = dense > 0 ? dense : std::max<std::uint32_t>(shape->n_ff_expert, width);
@@ -148,7 +148,6 @@ Result<CalibrationPlan> calibration_plan(Session& session, const hwdb::Machine& 
   const auto most = std::ranges::max_element(types, {}, &hwdb::ModelCosts::TypeShare::bytes);
   for (const std::uint32_t n : {1u, 512u})
     if (most != types.end()) plan.kernels.push_back({most->type, width, width, n});
-  plan.kernels.push_back({hwdb::tensor_type("Q8_0"), 64, 256, 1});
 
   const std::string& q = plan.quant;
   std::vector<std::uint32_t> depths = {0, 512, 3072};

@@ -179,9 +179,10 @@ class DeviceFit {
   double prior_type_sd() const { return key_.runtime == kEngine ? kEngineTypeSd : kClassTypeSd; }
 
   bool may_be_cached(const hwdb::ModelCosts& model) const {
-    return is_cpu(key_) &&
-           model.tensor_bytes - std::min(model.tensor_bytes, model.embedding_bytes) <
-               inputs_.machine->cpu.last_level_cache_total_bytes;
+    std::uint64_t bytes = model.output_bytes;
+    for (const hwdb::LayerCosts& layer : model.layers)
+      bytes += layer.attention_bytes + layer.dense_ffn_bytes + layer.expert_bytes;
+    return is_cpu(key_) && bytes < inputs_.machine->cpu.last_level_cache_total_bytes;
   }
 
   static double noise_of(const SpeedReading& reading) {
