@@ -132,7 +132,7 @@ Result<CalibrationPlan> calibration_plan(Session& session, const hwdb::Machine& 
   const auto costs = slice_costs(*shape, kFew, plan.quant);
   if (!costs) return costs.error();
 
-  // The widest products of the model; one so small that it is nothing but overhead.
+  // The widest products of the model.
   const std::uint32_t width = shape->n_embd;
   const std::uint32_t dense = shape->n_ff.at(0);
   const std::uint32_t ff = dense > 0 ? dense : std::max<std::uint32_t>(shape->n_ff_expert, width);
@@ -148,7 +148,6 @@ Result<CalibrationPlan> calibration_plan(Session& session, const hwdb::Machine& 
   const auto most = std::ranges::max_element(types, {}, &hwdb::ModelCosts::TypeShare::bytes);
   for (const std::uint32_t n : {1u, 512u})
     if (most != types.end()) plan.kernels.push_back({most->type, width, width, n});
-  plan.kernels.push_back({hwdb::tensor_type("Q8_0"), 64, 256, 1});
 
   const std::string& q = plan.quant;
   std::vector<std::uint32_t> depths = {0, 512, 3072};
@@ -158,7 +157,10 @@ Result<CalibrationPlan> calibration_plan(Session& session, const hwdb::Machine& 
   cached.cache_type = "q8_0";
   plan.slices.push_back(cached);
   plan.slices.push_back(slice(plan.model, q, kMore, {0}, full));
-  plan.slices.push_back(slice(std::string(kTinyModel), "Q8_0", kFew, {0}, full));
+  // Its weights stay in the cache: what a token takes says nothing about memory.
+  Slice tiny = slice(std::string(kTinyModel), "Q8_0", kFew, {0}, full);
+  tiny.how.n_gen = 0;
+  plan.slices.push_back(tiny);
   if (full) {
     // Other widths, heads and types than the model's own; and experts.
     plan.slices.push_back(slice(std::string(kOtherShape), "Q4_0", kMore, {0, 4096}, full));

@@ -39,6 +39,8 @@ constexpr double kClassSd = 0.4, kClassTypeSd = 0.15;
 // What no reading is better than, and what the formula of a single product misses.
 constexpr double kLeastNoise = 0.01, kKernelNoise = 0.04;
 constexpr double kUntoldNoise = 0.05;  // of a reading without repetitions
+// Of one token's time with weights that the processor's cache may hold: plans read from memory.
+constexpr double kCachedNoise = 0.3;
 // Between the 10th and the 90th percentile of a normal distribution, in standard deviations.
 constexpr double kPercentileSpan = 2.563;
 constexpr double kTinyFactor = 1e-9;  // stands for 0 where a logarithm is taken
@@ -114,6 +116,8 @@ class DeviceFit {
     const double tokens =
         reading.test == SpeedReading::Test::prefill ? reading.n_prompt : reading.batch;
     row.measured_s = tokens / reading.tok_per_s;
+    if (reading.test == SpeedReading::Test::decode && may_be_cached(row.asked->model->costs))
+      row.noise = std::max(row.noise, kCachedNoise);
     rows_.push_back(std::move(row));
     calibration_.build = reading.build;
     ++calibration_.n_readings;
@@ -173,6 +177,13 @@ class DeviceFit {
  private:
   double prior_sd() const { return key_.runtime == kEngine ? kEngineSd : kClassSd; }
   double prior_type_sd() const { return key_.runtime == kEngine ? kEngineTypeSd : kClassTypeSd; }
+
+  bool may_be_cached(const hwdb::ModelCosts& model) const {
+    std::uint64_t bytes = model.output_bytes;
+    for (const hwdb::LayerCosts& layer : model.layers)
+      bytes += layer.attention_bytes + layer.dense_ffn_bytes + layer.expert_bytes;
+    return is_cpu(key_) && bytes < inputs_.machine->cpu.last_level_cache_total_bytes;
+  }
 
   static double noise_of(const SpeedReading& reading) {
     const double n = static_cast<double>(reading.samples.size());
