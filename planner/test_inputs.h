@@ -104,6 +104,7 @@ inline std::vector<hwdb::SpeedFactorRow> round_factors() {
   gpu.activation = 1e9;
   gpu.expert_read = gpu.expert_matmul = 1;
   gpu.half_tokens = gpu.expert_half_tokens = gpu.product_s = gpu.pass_s = 0;
+  gpu.power_exponent = 0;
   hwdb::SpeedFactorRow cpu;
   cpu.id = "cpu";
   cpu.backend = "cpu";

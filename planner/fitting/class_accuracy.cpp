@@ -15,7 +15,7 @@ using hwdb::SpeedAccuracyRow;
 using hwdb::SpeedReading;
 
 constexpr double kCoverage = 0.88;  // of left-out cases: what bands of 90 % must hold at least
-constexpr double kMostWidening = 4;
+constexpr double kMostWidening = 2.5;
 
 // Interpolated.
 double quantile(std::vector<double> values, double q) {
@@ -44,6 +44,16 @@ std::vector<double> without(const Members& members, const std::string& device) {
   for (const auto& [other, residuals] : members.by_device)
     if (other != device) rest.insert(rest.end(), residuals.begin(), residuals.end());
   return rest;
+}
+
+std::vector<double> residuals_of(const Members& members) {
+  return without(members, "");
+}
+
+double share_inside(const std::vector<double>& residuals, double low, double high) {
+  const auto inside = std::ranges::count_if(
+      residuals, [&](double residual) { return residual >= low && residual <= high; });
+  return static_cast<double>(inside) / static_cast<double>(residuals.size());
 }
 
 // Share of the cases inside the band that the other devices' make, `widening` times as wide.
@@ -82,9 +92,10 @@ SpeedAccuracyRow row_of(const Members& members, const LeftOutResiduals& left_out
   // Each device is held against the band that the others make. Few devices make too narrow a one
   // for the next: it is widened until the left-out ones are inside often enough.
   double widening = 1;
-  for (; widening < kMostWidening; widening += 0.05) {
+  row.coverage = coverage(members, widening);
+  while (row.coverage < kCoverage && widening < kMostWidening) {
+    widening += 0.05;
     row.coverage = coverage(members, widening);
-    if (row.coverage >= kCoverage) break;
   }
   row.low = std::exp(widening * quantile(all, 0.05));
   row.high = std::exp(widening * quantile(all, 0.95));
@@ -126,6 +137,13 @@ std::vector<SpeedAccuracyRow> accuracy_rows(const std::vector<Case>& cases,
       row.id = row.phase + (known_devices ? "-known" : "") + (any ? "-any" : "-" + row.situation) +
                (row.backend.empty() ? "" : "-" + row.backend);
       std::ranges::replace(row.id, '_', '-');
+      if (!any && row.coverage < kCoverage) {
+        // Too few devices for a band of their own: theirs or that of all, whichever is wider.
+        const SpeedAccuracyRow general = row_of(groups.at({"", ""}), left_out);
+        row.low = std::min(general.low, std::exp(quantile(residuals_of(members), 0.05)));
+        row.high = std::max(general.high, std::exp(quantile(residuals_of(members), 0.95)));
+        row.coverage = share_inside(residuals_of(members), std::log(row.low), std::log(row.high));
+      }
       row.origin.source = {
           known_devices ? "hwdb/data/speed/measured.csv, models of each device left out of the fit"
                         : "hwdb/data/speed/measured.csv, whole devices left out of the fit"};
