@@ -377,6 +377,7 @@ void fields(V& v, SpeedFactorRow& r) {
   v("cache_read", r.cache_read);
   v("matmul", r.matmul);
   v("attention", r.attention);
+  v("score_flops", r.score_flops);
   v("activation", r.activation);
   v("expert_read", r.expert_read);
   v("expert_matmul", r.expert_matmul);

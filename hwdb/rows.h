@@ -303,8 +303,9 @@ struct SpeedFactorRow {
   std::string id;
   std::string runtime, backend, vendor, arch, form, device;  // "" matches all; device: a row's id
   std::string tensor_type;                                   // "" : not of one type of weights
-  std::optional<double> read, vector, cache_read, matmul, attention, activation, expert_read,
-      expert_matmul, half_tokens, expert_half_tokens, product_s, pass_s, power_exponent;
+  std::optional<double> read, vector, cache_read, matmul, attention, score_flops, activation,
+      expert_read, expert_matmul, half_tokens, expert_half_tokens, product_s, pass_s,
+      power_exponent;
   /// Standard error of the natural logarithm of each figure, in the order of the figures present.
   std::vector<double> ln_errors;
   std::uint32_t decode_rows = 0, prefill_rows = 0, devices = 0;  // that it was fitted to

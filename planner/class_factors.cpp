@@ -88,13 +88,11 @@ DeviceFactors factors_of(const std::vector<hwdb::SpeedFactorRow>& rows, const De
     if (!matches(row, device)) continue;
     if (!row.device.empty()) product.of_device = true;
     if (row.tensor_type.empty()) {
-      const std::optional<double> figures[] = {row.read,          row.vector,
-                                               row.cache_read,    row.matmul,
-                                               row.attention,     row.activation,
-                                               row.expert_read,   row.expert_matmul,
-                                               row.half_tokens,   row.expert_half_tokens,
-                                               row.product_s,     row.pass_s,
-                                               row.power_exponent};
+      const std::optional<double> figures[] = {
+          row.read,          row.vector,        row.cache_read,         row.matmul,
+          row.attention,     row.score_flops,   row.activation,         row.expert_read,
+          row.expert_matmul, row.half_tokens,   row.expert_half_tokens, row.product_s,
+          row.pass_s,        row.power_exponent};
       static_assert(std::size(figures) == kFactorFields.size());
       for (std::size_t i = 0; i < kFactorFields.size(); ++i) {
         if (!figures[i]) continue;

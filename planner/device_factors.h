@@ -20,15 +20,16 @@ inline constexpr double kThreadsOfProductS = 8;
 /// fitted to classes of devices (hwdb/data/speed) or to one machine (Calibration). Shares are of
 /// the rated bandwidth and of the arithmetic peak that DeviceRates carries.
 struct DeviceFactors {
-  double read = 0.6;               // bandwidth: weights, a few tokens
-  double vector = 0.5;             // peak: products with a few tokens
-  double cache_read = 0.5;         // bandwidth: the attention cache while decoding
-  double matmul = 0.3;             // peak: products with many tokens
-  double attention = 0.2;          // peak: attention of a prompt
-  double activation = 0.5;         // bandwidth: activations between the products
-  double expert_read = 0.8;        // routed experts: `read` times this
-  double expert_matmul = 0.7;      // routed experts: `matmul` times this
-  double half_tokens = 30;         // tokens of a pass at which products reach half of `matmul`
+  double read = 0.6;           // bandwidth: weights, a few tokens
+  double vector = 0.5;         // peak: products with a few tokens
+  double cache_read = 0.5;     // bandwidth: the attention cache while decoding
+  double matmul = 0.3;         // peak: products with many tokens
+  double attention = 0.2;      // peak: attention of a prompt
+  double score_flops = 100;    // FLOPs that a score of attention costs beside its products: softmax
+  double activation = 0.5;     // bandwidth: activations between the products
+  double expert_read = 0.8;    // routed experts: `read` times this
+  double expert_matmul = 0.7;  // routed experts: `matmul` times this
+  double half_tokens = 30;     // tokens of a pass at which products reach half of `matmul`
   double expert_half_tokens = 30;  // the same for the tokens of one routed expert
   double product_s = 5e-6;  // seconds of each product of a pass, whatever its size: dispatch, sync
   double pass_s = 1e-4;     // seconds of each pass, whatever it holds
@@ -54,12 +55,13 @@ struct FactorField {
   std::string_view name;
   double DeviceFactors::*member;
 };
-inline constexpr std::array<FactorField, 13> kFactorFields = {{
+inline constexpr std::array<FactorField, 14> kFactorFields = {{
     {"read", &DeviceFactors::read},
     {"vector", &DeviceFactors::vector},
     {"cache_read", &DeviceFactors::cache_read},
     {"matmul", &DeviceFactors::matmul},
     {"attention", &DeviceFactors::attention},
+    {"score_flops", &DeviceFactors::score_flops},
     {"activation", &DeviceFactors::activation},
     {"expert_read", &DeviceFactors::expert_read},
     {"expert_matmul", &DeviceFactors::expert_matmul},

@@ -150,9 +150,6 @@ void add_gpus(const PlanInputs& inputs, const Assumptions& assumptions, PlanBasi
   }
 }
 
-// A score is written, read and written by the softmax, and read, in 32 bits each.
-constexpr double kScoreBytes = 16;
-
 void add_layers(const PlanInputs& inputs, PlanBasis* basis) {
   const hwdb::ModelCosts& model = *inputs.model;
   basis->sums.resize(model.layers.size() + 1);
@@ -179,9 +176,8 @@ void add_layers(const PlanInputs& inputs, PlanBasis* basis) {
     s.moe_layers = before.moe_layers + (layer.expert_bytes > 0 ? 1 : 0);
     s.products = before.products + layer.n_matmuls;
     s.activations = before.activations + layer.activations_per_token * sizeof(float);
-    const double scores = inputs.settings.flash_attn ? 0 : kScoreBytes * layer.n_scores;
-    s.decode_scores = before.decode_scores + scores * decode_cells;
-    s.prefill_scores = before.prefill_scores + scores * prefill_cells;
+    s.decode_scores = before.decode_scores + layer.n_scores * decode_cells;
+    s.prefill_scores = before.prefill_scores + layer.n_scores * prefill_cells;
   }
 }
 

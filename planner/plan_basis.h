@@ -62,11 +62,9 @@ struct LayerSums {
   double decode_attention_flops = 0;         // of one token at `decode_depth`
   double prefill_attention_flops = 0;        // of all new prompt tokens
   double moe_layers = 0;
-  double products = 0;     // matrix products of a pass
-  double activations = 0;  // bytes of one token
-  /// Bytes of scores that travel through memory without flash attention: of one token in decode,
-  /// and of all new prompt tokens.
-  double decode_scores = 0, prefill_scores = 0;
+  double products = 0;                           // matrix products of a pass
+  double activations = 0;                        // bytes of one token
+  double decode_scores = 0, prefill_scores = 0;  // query heads times cells, as the FLOPs
 };
 
 /// What overrides move to one device, as sums over the first i layers, i = 0..n_layers.

@@ -91,6 +91,7 @@ Work Work::share(double part) const {
   w.expert_bytes *= part, w.expert_flops *= part;
   w.output_bytes *= part, w.output_flops *= part;
   w.cache_bytes *= part, w.attention_flops *= part;
+  w.scores *= part;
   w.activation_bytes *= part;
   return w;
 }

@@ -38,6 +38,7 @@ struct Work {
   double output_bytes = 0, output_flops = 0;  // the vocabulary's matrix
   double output_tokens = 1;
   double cache_bytes = 0, attention_flops = 0;
+  double scores = 0;            // of attention: each costs more than its products
   double activation_bytes = 0;  // between the products
   double products = 0;          // matrix products, each dispatched by itself
 

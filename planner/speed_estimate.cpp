@@ -119,13 +119,22 @@ void add_output(const PlanBasis& basis, double tokens, Work* work) {
   work->products += 1;
 }
 
+// A score is written, read and written by the softmax, and read, in 32 bits each, where attention
+// is not done in one piece.
+constexpr double kScoreBytes = 16;
+
+void add_scores(const PlanBasis& basis, double scores, Work* work) {
+  work->scores += scores;
+  if (!basis.settings->flash_attn) work->activation_bytes += kScoreBytes * scores;
+}
+
 // The cache is read once for each sequence, whatever the tokens that look at it.
 void add_decode_attention(const PlanBasis& basis, std::uint32_t first, std::uint32_t last,
                           Work* work) {
   const LayerSums &a = basis.sums[first], &b = basis.sums[last];
   work->cache_bytes = basis.batch * (b.cache_read - a.cache_read);
   work->attention_flops = work->tokens * (b.decode_attention_flops - a.decode_attention_flops);
-  work->activation_bytes += work->tokens * (b.decode_scores - a.decode_scores);
+  add_scores(basis, work->tokens * (b.decode_scores - a.decode_scores), work);
 }
 
 void add_hand_over(const PlanBasis& basis, double times, double tokens, double bytes_per_s,
@@ -422,8 +431,8 @@ TimeSum prefill_pass(const PlanBasis& basis, const Placement& placement,
     Work work;
     work.attention_flops =
         part * (basis.sums[to].prefill_attention_flops - basis.sums[from].prefill_attention_flops);
-    work.activation_bytes =
-        part * (basis.sums[to].prefill_scores - basis.sums[from].prefill_scores);
+    add_scores(basis, part * (basis.sums[to].prefill_scores - basis.sums[from].prefill_scores),
+               &work);
     add_work(work, device, &sum);
   };
   const AttentionPlace where = attention_place(basis, placement);

@@ -102,6 +102,7 @@ inline std::vector<hwdb::SpeedFactorRow> round_factors() {
   gpu.read = gpu.cache_read = 0.8;
   gpu.vector = gpu.matmul = gpu.attention = 0.5;
   gpu.activation = 1e9;
+  gpu.score_flops = 0;
   gpu.expert_read = gpu.expert_matmul = 1;
   gpu.half_tokens = gpu.expert_half_tokens = gpu.product_s = gpu.pass_s = 0;
   gpu.power_exponent = 0;

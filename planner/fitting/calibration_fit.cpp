@@ -38,7 +38,8 @@ constexpr double kEngineSd = 1.0, kEngineTypeSd = 0.3;
 constexpr double kClassSd = 0.4, kClassTypeSd = 0.15;
 // What no reading is better than, and what the formula of a single product misses.
 constexpr double kLeastNoise = 0.01, kKernelNoise = 0.04;
-constexpr double kUntoldNoise = 0.05;  // of a reading without repetitions
+constexpr double kMostSpreadNoise = 0.1;  // of readings that tell how well the fit holds
+constexpr double kUntoldNoise = 0.05;     // of a reading without repetitions
 // Of one token's time with weights that the processor's cache may hold: plans read from memory.
 constexpr double kCachedNoise = 0.3;
 // Between the 10th and the 90th percentile of a normal distribution, in standard deviations.
@@ -424,6 +425,7 @@ class DeviceFit {
     std::vector<double> noise;
     for (const Row& row : rows_) {
       if (row.is_kernel || record_.readings[row.index].test != test) continue;
+      if (row.noise > kMostSpreadNoise) continue;  // it was taken of something else as well
       const double residual = std::log(row.measured_s / seconds_of(row));
       squares += residual * residual;
       noise.push_back(row.noise);

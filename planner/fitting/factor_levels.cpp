@@ -16,12 +16,19 @@ using planner::DeviceFactors;
 using Figure = std::optional<double> SpeedFactorRow::*;
 // In the order of kFactorFields.
 constexpr std::array<Figure, planner::kFactorFields.size()> kFigures = {
-    &SpeedFactorRow::read,          &SpeedFactorRow::vector,
-    &SpeedFactorRow::cache_read,    &SpeedFactorRow::matmul,
-    &SpeedFactorRow::attention,     &SpeedFactorRow::activation,
-    &SpeedFactorRow::expert_read,   &SpeedFactorRow::expert_matmul,
-    &SpeedFactorRow::half_tokens,   &SpeedFactorRow::expert_half_tokens,
-    &SpeedFactorRow::product_s,     &SpeedFactorRow::pass_s,
+    &SpeedFactorRow::read,
+    &SpeedFactorRow::vector,
+    &SpeedFactorRow::cache_read,
+    &SpeedFactorRow::matmul,
+    &SpeedFactorRow::attention,
+    &SpeedFactorRow::score_flops,
+    &SpeedFactorRow::activation,
+    &SpeedFactorRow::expert_read,
+    &SpeedFactorRow::expert_matmul,
+    &SpeedFactorRow::half_tokens,
+    &SpeedFactorRow::expert_half_tokens,
+    &SpeedFactorRow::product_s,
+    &SpeedFactorRow::pass_s,
     &SpeedFactorRow::power_exponent};
 constexpr std::array<Figure, planner::kTypeFactorFields.size()> kTypeFigures = {
     &SpeedFactorRow::read, &SpeedFactorRow::vector, &SpeedFactorRow::matmul,
@@ -29,15 +36,15 @@ constexpr std::array<Figure, planner::kTypeFactorFields.size()> kTypeFigures = {
 
 // Expected distance of a row's figures from those above it, as standard deviations of the
 // logarithm; 0: that level does not tell it. Columns as kFactorFields: read, vector, cache_read,
-// matmul, attention, activation, expert_read, expert_matmul, half_tokens, expert_half_tokens,
-// product_s, pass_s, power_exponent.
+// matmul, attention, score_flops, activation, expert_read, expert_matmul, half_tokens,
+// expert_half_tokens, product_s, pass_s, power_exponent.
 using Spread = std::array<double, planner::kFactorFields.size()>;
-constexpr Spread kAny = {0.5, 0.7, 0.7, 0.7, 1.0, 0.5, 0.5, 0.5, 1.0, 1.0, 1.0, 0.7, 0.5};
-constexpr Spread kBackend = {0.3, 0.7, 0.5, 0.7, 0.7, 0.5, 0.3, 0.4, 0.7, 0.7, 0.7, 0.5, 0.3};
-constexpr Spread kVendor = {0.2, 0.4, 0.3, 0.4, 0.4, 0.3, 0.2, 0.3, 0.4, 0.4, 0.4, 0, 0};
-constexpr Spread kArch = {0.15, 0.3, 0.25, 0.4, 0.4, 0.2, 0.15, 0.2, 0.3, 0.3, 0.3, 0, 0};
-constexpr Spread kForm = {0.15, 0.3, 0.2, 0.3, 0.3, 0.2, 0.1, 0.1, 0.2, 0.2, 0.3, 0, 0};
-constexpr Spread kDevice = {0.12, 0.2, 0.2, 0.35, 0.3, 0.2, 0.15, 0.2, 0.2, 0.2, 0.25, 0, 0};
+constexpr Spread kAny = {0.5, 0.7, 0.7, 0.7, 1.0, 0.7, 0.5, 0.5, 0.5, 1.0, 1.0, 1.0, 0.7, 0.5};
+constexpr Spread kBackend = {0.3, 0.7, 0.5, 0.7, 0.7, 0.5, 0.5, 0.3, 0.4, 0.7, 0.7, 0.7, 0.5, 0.3};
+constexpr Spread kVendor = {0.2, 0.4, 0.3, 0.4, 0.4, 0, 0.3, 0.2, 0.3, 0.4, 0.4, 0.4, 0, 0};
+constexpr Spread kArch = {0.15, 0.3, 0.25, 0.4, 0.4, 0, 0.2, 0.15, 0.2, 0.3, 0.3, 0.3, 0, 0};
+constexpr Spread kForm = {0.15, 0.3, 0.2, 0.3, 0.3, 0, 0.2, 0.1, 0.1, 0.2, 0.2, 0.3, 0, 0};
+constexpr Spread kDevice = {0.12, 0.2, 0.2, 0.35, 0.3, 0, 0.2, 0.15, 0.2, 0.2, 0.2, 0.25, 0, 0};
 // As kTypeFactorFields: read, vector, matmul, cache_read, attention. Published prompts with a
 // quantized cache are too few for the last.
 constexpr std::array<double, planner::kTypeFactorFields.size()> kType = {0.12, 0.3, 0.2, 0.2, 0};
