@@ -111,9 +111,9 @@ void add_work(const Work& work, const DeviceRates& device, TimeSum* sum) {
                flop_rate(device, device.output, work.output_tokens, device.factors->half_tokens)},
               device, sum);
   }
-  add_piece(
-      {Kind::cache, work.cache_bytes, work.attention_flops, device.cache_read, device.attention},
-      device, sum);
+  const double attention_flops = work.attention_flops + work.scores * device.factors->score_flops;
+  add_piece({Kind::cache, work.cache_bytes, attention_flops, device.cache_read, device.attention},
+            device, sum);
   add_piece({Kind::activations, work.activation_bytes, 0, device.activation, 0}, device, sum);
   const double each = device.dispatch;
   if (work.products > 0 && each > 0) {

@@ -192,7 +192,8 @@ std::string factors_json(std::span<const hwdb::SpeedFactorRow> rows) {
     };
     figure("read", row.read), figure("vector", row.vector), figure("cache_read", row.cache_read);
     figure("matmul", row.matmul), figure("attention", row.attention);
-    figure("activation", row.activation), figure("expert_read", row.expert_read);
+    figure("score_flops", row.score_flops), figure("activation", row.activation),
+        figure("expert_read", row.expert_read);
     figure("expert_matmul", row.expert_matmul), figure("half_tokens", row.half_tokens);
     figure("expert_half_tokens", row.expert_half_tokens);
     figure("product_s", row.product_s), figure("pass_s", row.pass_s);
