@@ -73,8 +73,6 @@ void set_calibration(const Calibration* calibration, DeviceRates* d) {
   d->factors = &calibration->factors;
   d->bandwidth = calibration->bandwidth_bytes_per_s;
   d->peak = calibration->peak_flops_per_s;
-  d->watts_per_flop = 0;
-  d->sync_share = 1;
   d->basis = Basis::calibrated;
 }
 
