@@ -22,6 +22,22 @@ bool host_works(const PlanBasis& basis, const Placement& placement) {
          basis.settings->kv_on_host || any_moved_to_host(basis);
 }
 
+// Models that were no part of a calibration lie further off than those that were. Of six questions
+// to three such models on one machine decode was off by 6 % and prefill by 7 % (root of the mean
+// square).
+constexpr double kUnseenDecode = 0.055, kUnseenPrefill = 0.065;
+
+// True when the type of most of the model's weights was measured.
+bool knows_types(const Calibration& calibration, const hwdb::ModelCosts& model) {
+  const auto& shares = model.role_types.layers;
+  if (shares.empty()) return true;
+  const auto most = std::ranges::max_element(shares, {}, &hwdb::ModelCosts::TypeShare::bytes);
+  const std::string_view name = hwdb::format_of(most->type).name;
+  return std::ranges::any_of(calibration.errors, [&](const Calibration::Error& error) {
+    return error.factor.starts_with(name) && error.factor.substr(name.size()).starts_with('.');
+  });
+}
+
 // The widest spread of the devices that work; negative when one of them is not calibrated.
 double calibrated_spread(const PlanBasis& basis, const Placement& placement, Phase phase) {
   double widest = 0;
@@ -32,7 +48,8 @@ double calibrated_spread(const PlanBasis& basis, const Placement& placement, Pha
     }
     const double spread = phase == Phase::decode ? device.calibration->decode_spread
                                                  : device.calibration->prefill_spread;
-    if (spread <= 0) widest = -1;  // that phase was not measured
+    // That phase was not measured, or weights of that type were not.
+    if (spread <= 0 || !knows_types(*device.calibration, *basis.model)) widest = -1;
     if (widest >= 0) widest = std::max(widest, spread);
   };
   if (on_gpu(placement)) {
@@ -68,8 +85,10 @@ Estimate SpeedBand::time(double seconds, hwdb::Basis basis) const {
 }
 
 SpeedBand find_band(const PlanBasis& basis, const Placement& placement, Phase phase) {
-  if (const double spread = calibrated_spread(basis, placement, phase); spread > 0)
+  if (double spread = calibrated_spread(basis, placement, phase); spread > 0) {
+    spread = std::hypot(spread, phase == Phase::decode ? kUnseenDecode : kUnseenPrefill);
     return {std::exp(-k90 * spread), std::exp(k90 * spread), nullptr};
+  }
   const Assumptions& a = *basis.assumptions;
   SpeedBand band{a.band_unknown_low, a.band_unknown_high, nullptr};
   if (a.speed_accuracy == nullptr) return band;

