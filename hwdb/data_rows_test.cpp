@@ -320,7 +320,7 @@ std::string fault_of(const SpeedAccuracyRow& row) {
   if (row.devices == 0 || row.rows < row.devices) return "rows and devices";
   if (row.median_error < 0 || row.median_error > row.p90_error) return "errors out of order";
   if (row.device_median_error < 0 || row.p90_error > 5) return "error out of range";
-  if (!(row.low > 0 && row.low < 1 && row.high > 1 && row.high < 10)) return "band";
+  if (!(row.low > 0 && row.low <= 1 && row.high >= 1 && row.high < 10)) return "band";
   if (!(row.coverage > 0.5 && row.coverage <= 1)) return "coverage";
   if (row.naive_median_error.has_value() != row.naive_p90_error.has_value()) return "naive";
   return {};

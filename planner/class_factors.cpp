@@ -87,6 +87,7 @@ DeviceFactors factors_of(const std::vector<hwdb::SpeedFactorRow>& rows, const De
   for (const hwdb::SpeedFactorRow& row : rows) {
     if (!matches(row, device)) continue;
     if (!row.device.empty()) product.of_device = true;
+    if (!row.arch.empty()) product.generation_devices = row.devices;
     if (row.tensor_type.empty()) {
       const std::optional<double> figures[] = {
           row.read,          row.vector,        row.cache_read,         row.matmul,

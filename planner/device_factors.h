@@ -2,6 +2,7 @@
 #pragma once
 
 #include <array>
+#include <cstdint>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -37,7 +38,8 @@ struct DeviceFactors {
   /// rates go with (watts per FLOP/s of the peak, over kWattsPerFlop) to this power.
   double power_exponent = 0.5;
 
-  bool of_device = false;  // some of it was measured on that very kind of device
+  std::uint32_t generation_devices = 0;  // of its generation that were measured
+  bool of_device = false;                // some of it was measured on that very kind of device
 
   /// Multipliers for one tensor type of the weights (`cache_read`, `attention`: of the cache).
   struct OfType {

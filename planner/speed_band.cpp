@@ -10,6 +10,9 @@
 namespace planner {
 namespace {
 
+// Measured devices of a generation from which its own band is believed.
+constexpr std::uint32_t kSiblings = 3;
+
 // Half of a band that holds 90 % of a normal distribution, in its standard deviations.
 constexpr double k90 = 1.645;
 
@@ -99,7 +102,8 @@ SpeedBand find_band(const PlanBasis& basis, const Placement& placement, Phase ph
           ? "cpu"
           : to_string(basis.settings->backend.value_or(
                 basis.machine->gpus[static_cast<std::size_t>(basis.gpus.front().gpu)].backend));
-  const bool known = (on_gpu(placement) ? basis.gpus.front() : basis.host).factors->of_device;
+  const DeviceFactors& factors = *(on_gpu(placement) ? basis.gpus.front() : basis.host).factors;
+  const bool known = factors.of_device;
   int best = -1;
   for (const hwdb::SpeedAccuracyRow& row : *a.speed_accuracy) {
     if (row.phase != words) continue;
@@ -111,6 +115,14 @@ SpeedBand find_band(const PlanBasis& basis, const Placement& placement, Phase ph
     if (score <= best) continue;
     best = score;
     band = {row.low, row.high, &row};
+  }
+  // Of a generation that hardly anybody measured its siblings say little: the band of all devices,
+  // where that is wider.
+  if (!known && factors.generation_devices < kSiblings) {
+    for (const hwdb::SpeedAccuracyRow& row : *a.speed_accuracy) {
+      if (row.phase != words || row.known_device || !row.situation.empty()) continue;
+      band.low = std::min(band.low, row.low), band.high = std::max(band.high, row.high);
+    }
   }
   return band;
 }

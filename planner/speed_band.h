@@ -25,7 +25,8 @@ struct SpeedBand {
   Estimate time(double seconds, hwdb::Basis basis) const;
 };
 /// Of a calibrated machine from its own residuals, else of the accuracy row that says most: of
-/// known devices if it is one, of its situation and backend, its situation, any.
+/// known devices if it is one, of its situation and backend, its situation, any; wider for a device
+/// whose generation is hardly known.
 SpeedBand find_band(const PlanBasis& basis, const Placement& placement, Phase phase);
 
 /// One time after the other; their errors are taken to be independent.
