@@ -35,6 +35,31 @@ std::string_view to_string(Bound bound) {
   return "memory";
 }
 
+std::string_view to_string(TimeTerm::Kind kind) {
+  using Kind = TimeTerm::Kind;
+  switch (kind) {
+    case Kind::weights:
+      return "weights";
+    case Kind::experts:
+      return "experts";
+    case Kind::output:
+      return "output";
+    case Kind::cache:
+      return "cache";
+    case Kind::activations:
+      return "activations";
+    case Kind::link:
+      return "link";
+    case Kind::dispatch:
+      return "dispatch";
+    case Kind::draft:
+      return "draft";
+    case Kind::pass:
+      return "pass";
+  }
+  return "";
+}
+
 std::string_view to_string(AttachedMemory::Kind kind) {
   switch (kind) {
     case AttachedMemory::Kind::projector:

@@ -108,6 +108,9 @@ struct TimeTerm {
   double seconds = 0;
 };
 
+/// As JSON writes it: "weights", "cache"...
+std::string_view to_string(TimeTerm::Kind kind);
+
 struct SpeedEstimate {
   Estimate prefill_tok_per_s, decode_tok_per_s;  // of the whole batch together
   Bound prefill_bound = Bound::compute, decode_bound = Bound::memory;

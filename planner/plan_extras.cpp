@@ -451,4 +451,13 @@ bool any_moved_to_host(const PlanBasis& basis) {
          });
 }
 
+bool uses_gpu(const Placement& placement) {
+  return placement.n_gpu_layers > 0 && !placement.layers_on_gpu.empty();
+}
+
+bool uses_host(const PlanBasis& basis, const Placement& placement) {
+  return first_gpu_block(basis, placement) > 0 || placement.n_cpu_moe > 0 ||
+         basis.settings->kv_on_host || any_moved_to_host(basis);
+}
+
 }  // namespace planner

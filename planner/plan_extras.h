@@ -34,4 +34,8 @@ MovedWork moved_to(const PlanBasis& basis, const Placement& placement, std::int3
 /// True when part of the model is on the host although its layer is on a GPU.
 bool any_moved_to_host(const PlanBasis& basis);
 
+/// True when any block is computed on a GPU, and when the processors compute anything.
+bool uses_gpu(const Placement& placement);
+bool uses_host(const PlanBasis& basis, const Placement& placement);
+
 }  // namespace planner

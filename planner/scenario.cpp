@@ -10,6 +10,7 @@
 
 #include "hwdb/limits.h"
 #include "hwdb/names.h"
+#include "planner/setting_words.h"
 
 namespace planner {
 namespace {
@@ -26,40 +27,7 @@ constexpr std::size_t kMaxDevices = 256, kMaxText = 4096, kMaxDepths = 64;
 constexpr std::array<std::string_view, 9> kCacheTypes = {"f16",  "bf16", "f32",  "q8_0",  "q5_1",
                                                          "q5_0", "q4_1", "q4_0", "iq4_nl"};
 
-template <class T>
-struct Word {
-  std::string_view text;
-  T value;
-};
-constexpr std::array kRuntimes = {
-    Word<hwdb::Runtime>{hwdb::to_string(hwdb::Runtime::llama_cpp), hwdb::Runtime::llama_cpp},
-    Word<hwdb::Runtime>{hwdb::to_string(hwdb::Runtime::ollama), hwdb::Runtime::ollama},
-    Word<hwdb::Runtime>{hwdb::to_string(hwdb::Runtime::lmstudio), hwdb::Runtime::lmstudio},
-    Word<hwdb::Runtime>{hwdb::to_string(hwdb::Runtime::vllm), hwdb::Runtime::vllm},
-    Word<hwdb::Runtime>{hwdb::to_string(hwdb::Runtime::mlx), hwdb::Runtime::mlx},
-    Word<hwdb::Runtime>{hwdb::to_string(hwdb::Runtime::tokwatt), hwdb::Runtime::tokwatt},
-};
 using Backend = hwdb::GpuInfo::Backend;
-constexpr std::array kBackends = {
-    Word<Backend>{"cuda", Backend::cuda},     Word<Backend>{"rocm", Backend::rocm},
-    Word<Backend>{"vulkan", Backend::vulkan}, Word<Backend>{"metal", Backend::metal},
-    Word<Backend>{"sycl", Backend::sycl},
-};
-constexpr std::array kSplitModes = {
-    Word<SplitMode>{"none", SplitMode::none},
-    Word<SplitMode>{"layer", SplitMode::layer},
-    Word<SplitMode>{"row", SplitMode::row},
-    Word<SplitMode>{"tensor", SplitMode::tensor},
-};
-
-constexpr std::array kLoadModes = {
-    Word<LoadMode>{"auto", LoadMode::automatic},
-    Word<LoadMode>{"none", LoadMode::none},
-    Word<LoadMode>{"mmap", LoadMode::mmap},
-    Word<LoadMode>{"mlock", LoadMode::mlock},
-    Word<LoadMode>{"mmap+mlock", LoadMode::mmap_mlock},
-    Word<LoadMode>{"dio", LoadMode::direct_io},
-};
 
 Error wrong_type(const Json& value, std::string_view expected) {
   return Error{
@@ -333,7 +301,7 @@ constexpr std::array kKeys = {
         }},
     Key{"on", [](const Json& j, Scenario* s) { return read_text(j, &s->on); }},
     Key{"runtime",
-        [](const Json& j, Scenario* s) { return read_word(j, kRuntimes, &s->settings.runtime); }},
+        [](const Json& j, Scenario* s) { return read_word(j, kRuntimeWords, &s->settings.runtime); }},
     Key{"backend",
         [](const Json& j, Scenario* s) -> Status {
           s->settings.backend.reset();
@@ -344,7 +312,7 @@ constexpr std::array kKeys = {
             return Ok{};
           }
           Backend backend{};
-          Status status = read_word(j, kBackends, &backend);
+          Status status = read_word(j, kBackendWords, &backend);
           if (!status) {
             Error error = status.error();
             error.what += ", or cpu";
@@ -396,7 +364,7 @@ constexpr std::array kKeys = {
         }},
     Key{"split_mode",
         [](const Json& j, Scenario* s) {
-          return read_word(j, kSplitModes, &s->settings.split_mode);
+          return read_word(j, kSplitModeWords, &s->settings.split_mode);
         }},
     Key{"tensor_split",
         [](const Json& j, Scenario* s) {
@@ -477,7 +445,7 @@ constexpr std::array kKeys = {
         }},
     Key{"load_mode",
         [](const Json& j, Scenario* s) {
-          return read_word(j, kLoadModes, &s->settings.load_mode);
+          return read_word(j, kLoadModeWords, &s->settings.load_mode);
         }},
     Key{"repack", [](const Json& j, Scenario* s) { return read_flag(j, &s->settings.repack); }},
     Key{"tariff", [](const Json& j, Scenario* s) { return read_text(j, &s->tariff); }},

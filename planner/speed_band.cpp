@@ -16,15 +16,6 @@ constexpr std::uint32_t kSiblings = 3;
 // Half of a band that holds 90 % of a normal distribution, in its standard deviations.
 constexpr double k90 = 1.645;
 
-bool on_gpu(const Placement& placement) {
-  return placement.n_gpu_layers > 0 && !placement.layers_on_gpu.empty();
-}
-
-bool host_works(const PlanBasis& basis, const Placement& placement) {
-  return first_gpu_block(basis, placement) > 0 || placement.n_cpu_moe > 0 ||
-         basis.settings->kv_on_host || any_moved_to_host(basis);
-}
-
 // Models that were no part of a calibration lie further off than those that were. Of six questions
 // to three such models on one machine decode was off by 6 % and prefill by 7 % (root of the mean
 // square).
@@ -55,10 +46,10 @@ double calibrated_spread(const PlanBasis& basis, const Placement& placement, Pha
     if (spread <= 0 || !knows_types(*device.calibration, *basis.model)) widest = -1;
     if (widest >= 0) widest = std::max(widest, spread);
   };
-  if (on_gpu(placement)) {
+  if (uses_gpu(placement)) {
     for (std::size_t g = 0; g < placement.layers_on_gpu.size(); ++g)
       if (placement.layers_on_gpu[g] > 0) take(basis.gpus[g]);
-    if (host_works(basis, placement)) take(basis.host);
+    if (uses_host(basis, placement)) take(basis.host);
   } else {
     take(basis.host);
   }
@@ -68,8 +59,8 @@ double calibrated_spread(const PlanBasis& basis, const Placement& placement, Pha
 }  // namespace
 
 std::string_view situation_of(const PlanBasis& basis, const Placement& placement) {
-  if (!on_gpu(placement)) return "cpu";
-  if (host_works(basis, placement)) return "offload";
+  if (!uses_gpu(placement)) return "cpu";
+  if (uses_host(basis, placement)) return "offload";
   const auto used = std::ranges::count_if(placement.layers_on_gpu, [](auto n) { return n > 0; });
   if (used > 1) return "several_gpus";
   if (basis.model->shape.n_experts > 0) return "experts";
@@ -98,11 +89,11 @@ SpeedBand find_band(const PlanBasis& basis, const Placement& placement, Phase ph
   const std::string_view situation = situation_of(basis, placement);
   const std::string_view words = phase == Phase::decode ? "decode" : "prefill";
   const std::string_view backend =
-      !on_gpu(placement)
+      !uses_gpu(placement)
           ? "cpu"
           : to_string(basis.settings->backend.value_or(
                 basis.machine->gpus[static_cast<std::size_t>(basis.gpus.front().gpu)].backend));
-  const DeviceFactors& factors = *(on_gpu(placement) ? basis.gpus.front() : basis.host).factors;
+  const DeviceFactors& factors = *(uses_gpu(placement) ? basis.gpus.front() : basis.host).factors;
   const bool known = factors.of_device;
   int best = -1;
   for (const hwdb::SpeedAccuracyRow& row : *a.speed_accuracy) {

@@ -8,6 +8,8 @@
 #include <cmath>
 #include <optional>
 
+#include "planner/setting_words.h"
+
 namespace planner {
 namespace {
 
@@ -15,33 +17,6 @@ using hwdb::SpeedReading;
 using Backend = hwdb::GpuInfo::Backend;
 using Kind = TimeTerm::Kind;
 using Test = SpeedReading::Test;
-
-template <class T>
-struct Word {
-  std::string_view text;
-  T value;
-};
-// Names of runtimes that make the same plans share one.
-constexpr std::array kRuntimes = {
-    Word<hwdb::Runtime>{"llama.cpp", hwdb::Runtime::llama_cpp},
-    Word<hwdb::Runtime>{"ik_llama.cpp", hwdb::Runtime::llama_cpp},
-    Word<hwdb::Runtime>{"ollama", hwdb::Runtime::ollama},
-    Word<hwdb::Runtime>{"lmstudio", hwdb::Runtime::lmstudio},
-    Word<hwdb::Runtime>{"vllm", hwdb::Runtime::vllm},
-    Word<hwdb::Runtime>{"mlx", hwdb::Runtime::mlx},
-    Word<hwdb::Runtime>{"tokwatt", hwdb::Runtime::tokwatt},
-};
-constexpr std::array kBackends = {
-    Word<Backend>{"cuda", Backend::cuda},     Word<Backend>{"rocm", Backend::rocm},
-    Word<Backend>{"vulkan", Backend::vulkan}, Word<Backend>{"metal", Backend::metal},
-    Word<Backend>{"sycl", Backend::sycl},
-};
-constexpr std::array kSplitModes = {
-    Word<SplitMode>{"none", SplitMode::none},
-    Word<SplitMode>{"layer", SplitMode::layer},
-    Word<SplitMode>{"row", SplitMode::row},
-    Word<SplitMode>{"tensor", SplitMode::tensor},
-};
 
 template <class T, std::size_t N>
 void take_word(std::string_view text, const std::array<Word<T>, N>& words, T* out) {
@@ -54,12 +29,15 @@ void take(const std::optional<T>& told, U* out) {
 }
 
 void take_settings(const SpeedReading& reading, RunSettings* settings) {
-  take_word(reading.runtime, kRuntimes, &settings->runtime);
+  // A fork that makes the same plans.
+  const bool is_fork = reading.runtime == "ik_llama.cpp";
+  take_word(is_fork ? std::string_view("llama.cpp") : reading.runtime, kRuntimeWords,
+            &settings->runtime);
   if (reading.backend == "cpu") {
     settings->cpu_only = true;
   } else if (!reading.backend.empty()) {
     Backend backend = settings->backend.value_or(Backend::cuda);
-    take_word(reading.backend, kBackends, &backend);
+    take_word(reading.backend, kBackendWords, &backend);
     settings->backend = backend;
     settings->cpu_only = false;
   }
@@ -71,7 +49,7 @@ void take_settings(const SpeedReading& reading, RunSettings* settings) {
   take(reading.flash_attn, &settings->flash_attn);
   if (!reading.cache_type_k.empty()) settings->cache_type_k = reading.cache_type_k;
   if (!reading.cache_type_v.empty()) settings->cache_type_v = reading.cache_type_v;
-  take_word(reading.split_mode, kSplitModes, &settings->split_mode);
+  take_word(reading.split_mode, kSplitModeWords, &settings->split_mode);
   if (!reading.tensor_split.empty()) settings->tensor_split = reading.tensor_split;
   if (!reading.override_tensor.empty()) settings->override_tensor = reading.override_tensor;
   settings->n_batch = std::max(settings->n_batch, 1u);
@@ -127,6 +105,7 @@ constexpr std::array kTermNames = {
     TermName{Kind::activations, "the activations"},
     TermName{Kind::link, "the links"},
     TermName{Kind::dispatch, "the start of each product"},
+    TermName{Kind::draft, "the drafting"},
     TermName{Kind::pass, "the fixed cost of a pass"},
 };
 
@@ -144,7 +123,7 @@ std::string largest_term(const SpeedComparison& one) {
   std::string text =
       fmt::format("{} make {:.0f} % of it", largest->words, most / one.seconds * 100);
   if (largest->kind == Kind::dispatch || largest->kind == Kind::pass ||
-      largest->kind == Kind::cache) {
+      largest->kind == Kind::cache || largest->kind == Kind::draft) {
     text = fmt::format("{} makes {:.0f} % of it", largest->words, most / one.seconds * 100);
   }
   if (factor > 0) text += fmt::format(" and would have to take {:.2f} times as long", factor);

@@ -15,10 +15,6 @@ namespace {
 // copying the weights to the GPU (llama.cpp's op offload).
 constexpr double kOffloadTokens = 32;
 
-bool uses_gpu(const Placement& placement) {
-  return placement.n_gpu_layers > 0 && !placement.layers_on_gpu.empty();
-}
-
 // The device that a pass begins on.
 const DeviceRates& lead(const PlanBasis& basis, const Placement& placement) {
   return uses_gpu(placement) ? basis.gpus.front() : basis.host;
@@ -472,9 +468,7 @@ hwdb::Basis basis_of(const PlanBasis& basis, const Placement& placement) {
       if (placement.layers_on_gpu[g] > 0 || placement.output_on_gpu)
         weakest = weaker(weakest, basis.gpus[g].basis);
   }
-  const bool host_works = first_gpu_block(basis, placement) > 0 || placement.n_cpu_moe > 0 ||
-                          basis.settings->kv_on_host || any_moved_to_host(basis);
-  return host_works ? weaker(weakest, basis.host.basis) : weakest;
+  return uses_host(basis, placement) ? weaker(weakest, basis.host.basis) : weakest;
 }
 
 bool is_speed_known(const PlanBasis& basis, const Placement& placement) {
@@ -483,10 +477,7 @@ bool is_speed_known(const PlanBasis& basis, const Placement& placement) {
     for (std::size_t g = 0; g < placement.layers_on_gpu.size(); ++g)
       if (placement.layers_on_gpu[g] > 0 && basis.gpus[g].bandwidth <= 0) return false;
   }
-  const bool host_works = first_gpu_block(basis, placement) > 0 || placement.n_cpu_moe > 0 ||
-                          !placement.output_on_gpu || basis.settings->kv_on_host ||
-                          any_moved_to_host(basis);
-  return !host_works || basis.host.bandwidth > 0;
+  return (placement.output_on_gpu && !uses_host(basis, placement)) || basis.host.bandwidth > 0;
 }
 
 SpeedEstimate estimate_speed(const PlanBasis& basis, const Placement& placement) {

@@ -28,7 +28,8 @@ std::string signed_percent(double share) {
 /// Seconds and numbers of tokens as such, shares as percentages of the ceiling.
 std::string factor_text(const std::string& name, double value) {
   if (name.ends_with("_s")) return report::seconds_text(value);
-  if (name == "half_tokens") return fmt::format("{:.1f}", value);
+  if (name.ends_with("half_tokens") || name == "score_flops") return fmt::format("{:.1f}", value);
+  if (name == "power_exponent") return fmt::format("{:.2f}", value);
   if (name.find('.') != std::string::npos || name.starts_with("expert_"))
     return fmt::format("x {:.3f}", value);
   return percent(value);

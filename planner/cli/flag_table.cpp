@@ -111,20 +111,6 @@ constexpr std::array kRuntimes = {
     Word<hwdb::Runtime>{hwdb::to_string(hwdb::Runtime::vllm), hwdb::Runtime::vllm},
     Word<hwdb::Runtime>{hwdb::to_string(hwdb::Runtime::tokwatt), hwdb::Runtime::tokwatt},
 };
-constexpr std::array kSplitModes = {
-    Word<planner::SplitMode>{"none", planner::SplitMode::none},
-    Word<planner::SplitMode>{"layer", planner::SplitMode::layer},
-    Word<planner::SplitMode>{"row", planner::SplitMode::row},
-    Word<planner::SplitMode>{"tensor", planner::SplitMode::tensor},
-};
-constexpr std::array kLoadModes = {
-    Word<planner::LoadMode>{"auto", planner::LoadMode::automatic},
-    Word<planner::LoadMode>{"none", planner::LoadMode::none},
-    Word<planner::LoadMode>{"mmap", planner::LoadMode::mmap},
-    Word<planner::LoadMode>{"mlock", planner::LoadMode::mlock},
-    Word<planner::LoadMode>{"mmap+mlock", planner::LoadMode::mmap_mlock},
-    Word<planner::LoadMode>{"dio", planner::LoadMode::direct_io},
-};
 // Whether the model's own draft layers are loaded.
 constexpr std::array kSpecTypes = {
     Word<bool>{"none", false},
@@ -219,7 +205,7 @@ constexpr std::array kFlags = {
          "tensors placed by name: exps=CPU (repeatable)", kPlan,
          [](Text v, Options* o) { return read_text(v, &o->settings.override_tensor); }, {}, true},
     Flag{"--split-mode", "-sm", "MODE", "none, layer, row or tensor", kRun,
-         [](Text v, Options* o) { return read_word(v, kSplitModes, &o->settings.split_mode); }},
+         [](Text v, Options* o) { return read_word(v, planner::kSplitModeWords, &o->settings.split_mode); }},
     Flag{"--tensor-split", "-ts", "A,B", "shares of the GPUs", kRun,
          [](Text v, Options* o) { return read_tensor_split(v, &o->settings.tensor_split); }},
     Flag{"--main-gpu", "-mg", "N", "the GPU of split mode none (default 0)", kRun,
@@ -288,7 +274,7 @@ constexpr std::array kFlags = {
          kPlan,
          [](Text v, Options* o) { return read_count(v, 0, 4096, &o->settings.ctx_checkpoints); }},
     Flag{"--load-mode", "-lm", "MODE", "auto, none, mmap, mlock, mmap+mlock or dio", kPlan,
-         [](Text v, Options* o) { return read_word(v, kLoadModes, &o->settings.load_mode); }},
+         [](Text v, Options* o) { return read_word(v, planner::kLoadModeWords, &o->settings.load_mode); }},
     Flag{"--no-mmap", "", "", "the same as --load-mode none", kPlan,
          [](Text, Options* o) {
            o->settings.load_mode = planner::LoadMode::none;

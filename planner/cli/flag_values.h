@@ -12,6 +12,7 @@
 #include <string_view>
 
 #include "hwdb/result.h"
+#include "planner/setting_words.h"
 
 /// Reading the values of flags. Each writes `out` only when the text is in order; the error
 /// usage.value says what would have been.
@@ -41,11 +42,7 @@ hwdb::Status read_share(std::string_view text, double* out);
 /// Any text but none.
 hwdb::Status read_text(std::string_view value, std::string* out);
 
-template <class T>
-struct Word {
-  std::string_view text;
-  T value;
-};
+using planner::Word;
 
 template <class T, std::size_t N>
 hwdb::Status read_word(std::string_view text, const std::array<Word<T>, N>& words, T* out) {

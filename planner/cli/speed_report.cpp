@@ -22,35 +22,10 @@ std::string file_name(const std::string& path) {
   return path.substr(path.find_last_of("/\\") + 1);
 }
 
-std::string_view key_of(planner::TimeTerm::Kind kind) {
-  using Kind = planner::TimeTerm::Kind;
-  switch (kind) {
-    case Kind::weights:
-      return "weights";
-    case Kind::experts:
-      return "experts";
-    case Kind::output:
-      return "output";
-    case Kind::cache:
-      return "cache";
-    case Kind::activations:
-      return "activations";
-    case Kind::link:
-      return "link";
-    case Kind::dispatch:
-      return "dispatch";
-    case Kind::draft:
-      return "drafting";
-    case Kind::pass:
-      return "pass";
-  }
-  return "";
-}
-
 Json terms_json(const SpeedComparison& one) {
   Json::Array list;
   for (const planner::TimeTerm& term : one.terms) {
-    list.push_back(Json::Object{{"term", key_of(term.kind)},
+    list.push_back(Json::Object{{"term", planner::to_string(term.kind)},
                                 {"device", std::int64_t{term.device}},
                                 {"amount", term.amount},
                                 {"rate_per_s", term.rate},

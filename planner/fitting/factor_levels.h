@@ -33,8 +33,8 @@ class FactorLevels {
   /// One for each unknown: the natural logarithm of its figure.
   const std::vector<Parameter>& parameters() const { return parameters_; }
 
-  /// The rows with the values of a fit filled in; those that nothing was learned about (less than
-  /// `least` of a change, no row below them) are left out.
+  /// The rows with the values of a fit filled in. A figure that neither moved nor got any surer is
+  /// left out, and so is a row without figures: the rows above it say the same.
   std::vector<hwdb::SpeedFactorRow> filled(std::span<const double> values,
                                            std::span<const double> errors) const;
 
